@@ -17,13 +17,13 @@ class KubeStruct(
     """Base of all structs here: frozen, unknown fields passed over."""
 
 
-class OwnerReference(KubeStruct):
+class OwnerReference(KubeStruct, frozen=True):
     kind: str = ""
     name: str = ""
     controller: bool | None = None
 
 
-class ObjectMeta(KubeStruct):
+class ObjectMeta(KubeStruct, frozen=True):
     name: str = ""
     namespace: str | None = None
     labels: dict[str, str] | None = None
@@ -36,7 +36,7 @@ class ObjectMeta(KubeStruct):
     owner_references: list[OwnerReference] | None = None
 
 
-class KubeObject(KubeStruct):
+class KubeObject(KubeStruct, frozen=True):
     """What every object has."""
 
     metadata: ObjectMeta
@@ -58,7 +58,7 @@ class KubeObject(KubeStruct):
 # ---------------------------------------------------------------------------------- Service
 
 
-class ServicePortSpec(KubeStruct):
+class ServicePortSpec(KubeStruct, frozen=True):
     port: int
     name: str | None = None
     protocol: str | None = None
@@ -67,15 +67,15 @@ class ServicePortSpec(KubeStruct):
     app_protocol: str | None = None
 
 
-class ClientIPConfig(KubeStruct):
+class ClientIPConfig(KubeStruct, frozen=True):
     timeout_seconds: int | None = None
 
 
-class SessionAffinityConfig(KubeStruct):
+class SessionAffinityConfig(KubeStruct, frozen=True):
     client_ip: ClientIPConfig | None = msgspec.field(default=None, name="clientIP")
 
 
-class ServiceSpec(KubeStruct):
+class ServiceSpec(KubeStruct, frozen=True):
     type: str | None = None
     selector: dict[str, str] | None = None
     cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
@@ -97,21 +97,21 @@ class ServiceSpec(KubeStruct):
     traffic_distribution: str | None = None
 
 
-class LoadBalancerIngress(KubeStruct):
+class LoadBalancerIngress(KubeStruct, frozen=True):
     ip: str | None = None
     ip_mode: str | None = None
     hostname: str | None = None
 
 
-class LoadBalancerStatus(KubeStruct):
+class LoadBalancerStatus(KubeStruct, frozen=True):
     ingress: list[LoadBalancerIngress] | None = None
 
 
-class ServiceStatus(KubeStruct):
+class ServiceStatus(KubeStruct, frozen=True):
     load_balancer: LoadBalancerStatus | None = None
 
 
-class Service(KubeObject):
+class Service(KubeObject, frozen=True):
     spec: ServiceSpec = ServiceSpec()
     status: ServiceStatus | None = None
 
@@ -119,26 +119,26 @@ class Service(KubeObject):
 # ---------------------------------------------------------------------------------- endpoints
 
 
-class EndpointConditions(KubeStruct):
+class EndpointConditions(KubeStruct, frozen=True):
     ready: bool | None = None
     serving: bool | None = None
     terminating: bool | None = None
 
 
-class ForZone(KubeStruct):
+class ForZone(KubeStruct, frozen=True):
     name: str
 
 
-class ForNode(KubeStruct):
+class ForNode(KubeStruct, frozen=True):
     name: str
 
 
-class EndpointHints(KubeStruct):
+class EndpointHints(KubeStruct, frozen=True):
     for_zones: list[ForZone] | None = None
     for_nodes: list[ForNode] | None = None
 
 
-class SliceEndpoint(KubeStruct):
+class SliceEndpoint(KubeStruct, frozen=True):
     addresses: list[str]
     conditions: EndpointConditions | None = None
     hostname: str | None = None
@@ -147,94 +147,94 @@ class SliceEndpoint(KubeStruct):
     hints: EndpointHints | None = None
 
 
-class SlicePort(KubeStruct):
+class SlicePort(KubeStruct, frozen=True):
     name: str | None = None
     protocol: str | None = None
     port: int | None = None
 
 
-class EndpointSlice(KubeObject):
+class EndpointSlice(KubeObject, frozen=True):
     address_type: str
     endpoints: list[SliceEndpoint] | None = None
     ports: list[SlicePort] | None = None
 
 
-class EndpointAddress(KubeStruct):
+class EndpointAddress(KubeStruct, frozen=True):
     ip: str
     node_name: str | None = None
     hostname: str | None = None
 
 
-class EndpointPort(KubeStruct):
+class EndpointPort(KubeStruct, frozen=True):
     port: int
     name: str | None = None
     protocol: str | None = None
 
 
-class EndpointSubset(KubeStruct):
+class EndpointSubset(KubeStruct, frozen=True):
     addresses: list[EndpointAddress] | None = None
     not_ready_addresses: list[EndpointAddress] | None = None
     ports: list[EndpointPort] | None = None
 
 
-class Endpoints(KubeObject):
+class Endpoints(KubeObject, frozen=True):
     subsets: list[EndpointSubset] | None = None
 
 
 # ---------------------------------------------------------------------------------- nodes
 
 
-class NodeAddress(KubeStruct):
+class NodeAddress(KubeStruct, frozen=True):
     type: str
     address: str
 
 
-class Taint(KubeStruct):
+class Taint(KubeStruct, frozen=True):
     key: str
     value: str | None = None
     effect: str = ""
 
 
-class NodeSpec(KubeStruct):
+class NodeSpec(KubeStruct, frozen=True):
     pod_cidr: str | None = msgspec.field(default=None, name="podCIDR")
     pod_cidrs: list[str] | None = msgspec.field(default=None, name="podCIDRs")
     taints: list[Taint] | None = None
 
 
-class NodeStatus(KubeStruct):
+class NodeStatus(KubeStruct, frozen=True):
     addresses: list[NodeAddress] | None = None
 
 
-class Node(KubeObject):
+class Node(KubeObject, frozen=True):
     spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
 
-class ServiceCIDRSpec(KubeStruct):
+class ServiceCIDRSpec(KubeStruct, frozen=True):
     cidrs: list[str] | None = None
 
 
-class ServiceCIDR(KubeObject):
+class ServiceCIDR(KubeObject, frozen=True):
     spec: ServiceCIDRSpec = ServiceCIDRSpec()
 
 
 # ---------------------------------------------------------------------------------- workloads
 
 
-class ContainerPort(KubeStruct):
+class ContainerPort(KubeStruct, frozen=True):
     container_port: int
     name: str | None = None
     protocol: str | None = None
     host_port: int | None = None
 
 
-class Container(KubeStruct):
+class Container(KubeStruct, frozen=True):
     name: str = ""
     ports: list[ContainerPort] | None = None
     restart_policy: str | None = None
 
 
-class PodSpec(KubeStruct):
+class PodSpec(KubeStruct, frozen=True):
     containers: list[Container] | None = None
     init_containers: list[Container] | None = None
     host_network: bool | None = None
@@ -242,44 +242,44 @@ class PodSpec(KubeStruct):
     node_selector: dict[str, str] | None = None
 
 
-class PodIP(KubeStruct):
+class PodIP(KubeStruct, frozen=True):
     ip: str | None = None
 
 
-class PodCondition(KubeStruct):
+class PodCondition(KubeStruct, frozen=True):
     type: str
     status: str
 
 
-class PodStatus(KubeStruct):
+class PodStatus(KubeStruct, frozen=True):
     phase: str | None = None
     pod_ip: str | None = msgspec.field(default=None, name="podIP")
     pod_ips: list[PodIP] | None = msgspec.field(default=None, name="podIPs")
     conditions: list[PodCondition] | None = None
 
 
-class Pod(KubeObject):
+class Pod(KubeObject, frozen=True):
     spec: PodSpec = PodSpec()
     status: PodStatus | None = None
 
 
-class PodTemplate(KubeStruct):
+class PodTemplate(KubeStruct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec = PodSpec()
 
 
-class LabelSelector(KubeStruct):
+class LabelSelector(KubeStruct, frozen=True):
     match_labels: dict[str, str] | None = None
     match_expressions: list[dict[str, Any]] | None = None
 
 
-class WorkloadSpec(KubeStruct):
+class WorkloadSpec(KubeStruct, frozen=True):
     template: PodTemplate = PodTemplate()
     replicas: int | None = None
     selector: LabelSelector | None = None
 
 
-class Workload(KubeObject):
+class Workload(KubeObject, frozen=True):
     """A Deployment, StatefulSet, DaemonSet or ReplicaSet; `kind` says which."""
 
     kind: Literal["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]
