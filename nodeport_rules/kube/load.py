@@ -1,0 +1,65 @@
+"""From sources to a snapshot on which rules can be built: the one entry point of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO
+
+import msgspec
+
+from nodeport_rules.errors import Fault
+from nodeport_rules.kube.assume import AssumeSettings, Assumption
+from nodeport_rules.kube.assume import assume as assume_missing
+from nodeport_rules.kube.kinds import key_of
+from nodeport_rules.kube.objects import KubeObject
+from nodeport_rules.kube.read import read_sources
+from nodeport_rules.kube.snapshot import Snapshot, objects_of, snapshot_of
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """The input as it is used.
+
+    `snapshot` holds only sound, normalised, complete objects, sorted by namespace and name.
+    `assumptions` is what was assumed, `faults` everything wrong (the objects concerned are not in
+    the snapshot), `notes` lines for stderr, `passed_over` how many objects of which other kinds
+    there were. All are in an order that depends on the input's objects alone.
+    """
+
+    snapshot: Snapshot
+    assumptions: tuple[Assumption, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
+    passed_over: dict[str, int] = {}
+
+
+def load(
+    sources: Sequence[str],
+    *,
+    stdin: BinaryIO | None = None,
+    assume: AssumeSettings | None = None,
+    extra_objects: Iterable[KubeObject] = (),
+) -> Loaded:
+    """Read, complete, check.
+
+    `sources` are files, folders or `-` (`stdin`, by default the process's own). `extra_objects` are
+    taken as if they had been read, for example a Node that flags describe; one of the input with
+    the same kind, namespace and name goes before it.
+    """
+    settings = assume or AssumeSettings()
+    read = read_sources(sources, stdin)
+    snapshot = _with_extra(read.snapshot, extra_objects)
+    completed = assume_missing(snapshot, settings)
+    return Loaded(
+        snapshot=completed.snapshot,
+        assumptions=completed.assumptions,
+        faults=read.faults + completed.faults,
+        notes=read.notes,
+        passed_over=read.passed_over,
+    )
+
+
+def _with_extra(snapshot: Snapshot, extra_objects: Iterable[KubeObject]) -> Snapshot:
+    added = [item for item in extra_objects if key_of(item) not in snapshot.origins]
+    if not added:
+        return snapshot
+    return snapshot_of([*objects_of(snapshot), *added], snapshot.origins)
