@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from nodeport_rules.iptables.dispatch import Dispatch
 from nodeport_rules.iptables.names import is_per_service
-from nodeport_rules.iptables.parse import jump_target, parse_save
+from nodeport_rules.iptables.parse import jump_target, parse_rules
 from nodeport_rules.iptables.service_chains import ChainNames, service_chains
 from nodeport_rules.model.family import Family
 from nodeport_rules.model.plan import ServicePlan
@@ -22,7 +22,7 @@ PROGRAMS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 
 
 def compile_ruleset(
-    plans: Sequence[ServicePlan], settings: NodeSettings, total_endpoints: int
+    plans: Iterable[ServicePlan], settings: NodeSettings, total_endpoints: int
 ) -> Ruleset:
     """All rules of one node and family.
 
@@ -68,7 +68,7 @@ def _skeleton(settings: NodeSettings) -> Ruleset:
         nfacct=settings.nfacct,
         guard_localhost=settings.family is Family.IPV4 and settings.localhost_node_ports,
     )
-    return parse_save(text, PROGRAMS[settings.family])
+    return parse_rules(text, PROGRAMS[settings.family])
 
 
 def _filled(skeleton: Table, per_service: Iterable[Chain], dispatch: Dispatch) -> Table:

@@ -1,4 +1,4 @@
-"""iptables-save dumps as rulesets."""
+"""iptables-save dumps, and our own text for iptables-restore, as rulesets."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import msgspec
 from nodeport_rules.errors import NodeportRulesError, quote
 from nodeport_rules.ruleset.ruleset import Chain, Ruleset, Table
 
+_COUNTERS = re.compile(r"^\[\d+:\d+\] ")
+_INSERT = re.compile(r"-I (?P<chain>\S+) (?P<position>\d+) (?P<rule>.*)")
+
 
 class DumpError(NodeportRulesError):
-    """Text that is not a whole iptables-save dump."""
-
-
-_COUNTERS = re.compile(r"^\[\d+:\d+\] ")
+    """Text that is not whole iptables rules."""
 
 
 class _OpenTable(msgspec.Struct):
@@ -23,13 +23,17 @@ class _OpenTable(msgspec.Struct):
     built_in: set[str]
 
 
-def parse_save(text: str, program: str) -> Ruleset:
-    """The dump as a ruleset: every table and chain in it, in its order; counters are left out.
+def parse_rules(text: str, program: str) -> Ruleset:
+    """The text as a ruleset: every table and chain in it, in its order; counters are left out.
 
-    Raises DumpError for a line that no iptables-save prints, and for a table without its COMMIT: a
-    dump cut short must never pass for one that has fewer rules.
+    Reads what iptables-save prints and what `transaction.restore_text` writes: several blocks of
+    one table are one table, and `-I CHAIN N` puts a rule at that place. A chain that has a policy,
+    or no line of its own, is a built-in one.
+
+    Raises DumpError for any other line, and for a table without its COMMIT: a dump cut short must
+    never pass for one that has fewer rules.
     """
-    tables: list[Table] = []
+    tables: dict[str, _OpenTable] = {}
     table: _OpenTable | None = None
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("#"):
@@ -37,17 +41,17 @@ def parse_save(text: str, program: str) -> Ruleset:
         if line.startswith("*"):
             if table is not None:
                 raise _fault(number, line, f"table {table.name} has no COMMIT before it")
-            table = _OpenTable(line[1:].strip(), {}, set())
+            name = line[1:].strip()
+            table = tables.setdefault(name, _OpenTable(name, {}, set()))
         elif table is None:
             raise _fault(number, line, "it stands outside any table")
         elif line.strip() == "COMMIT":
-            tables.append(_closed(table))
             table = None
         else:
             _add_line(table, number, line)
     if table is not None:
-        raise DumpError(f"the dump ends inside table {table.name}: it was cut short")
-    return Ruleset(program, tuple(tables))
+        raise DumpError(f"the rules end inside table {table.name}: they were cut short")
+    return Ruleset(program, tuple(_closed(table) for table in tables.values()))
 
 
 def _add_line(table: _OpenTable, number: int, line: str) -> None:
@@ -59,13 +63,21 @@ def _add_line(table: _OpenTable, number: int, line: str) -> None:
             table.built_in.add(name)
         return
     rule = _COUNTERS.sub("", line).rstrip()
-    if not rule.startswith("-A "):
-        raise _fault(number, line, "it is no line of an iptables-save dump")
-    name = rule.split(" ", 2)[1]
-    if name not in table.chains:
-        table.chains[name] = []
-        table.built_in.add(name)
-    table.chains[name].append(rule)
+    if rule.startswith("-A "):
+        _rules_of(table, rule.split(" ", 2)[1]).append(rule)
+        return
+    inserted = _INSERT.fullmatch(rule)
+    if inserted is None:
+        raise _fault(number, line, "it is no line of iptables-save")
+    rules = _rules_of(table, inserted["chain"])
+    rules.insert(int(inserted["position"]) - 1, f"-A {inserted['chain']} {inserted['rule']}")
+
+
+def _rules_of(table: _OpenTable, chain: str) -> list[str]:
+    if chain not in table.chains:
+        table.chains[chain] = []
+        table.built_in.add(chain)
+    return table.chains[chain]
 
 
 def _closed(table: _OpenTable) -> Table:
@@ -86,5 +98,5 @@ def jump_target(rule: str) -> str | None:
     before, found, target = rule.rpartition(" -j ")
     if not found or not target.startswith("KUBE-"):
         return None
-    # A comment may hold anything but a quote, so the last -j outside of quotes is the real one.
+    # A comment may hold anything but a quote, so a -j inside of one has an odd number before it.
     return None if before.count('"') % 2 else target.split(" ", 1)[0]

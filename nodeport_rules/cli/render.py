@@ -1,0 +1,274 @@
+"""`nodeport-rules render`: objects in, the rules of nodes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nodeport_rules.cli import flags
+from nodeport_rules.cli.output import (
+    EXIT_INCOMPLETE,
+    EXIT_OK,
+    plural,
+    say,
+    say_faults,
+    write_pieces,
+)
+from nodeport_rules.cli.progress import stages
+from nodeport_rules.cli.resolve import (
+    SettingFlags,
+    parse_address,
+    parse_node_name,
+    resolve_assuming,
+    resolve_options,
+)
+from nodeport_rules.errors import InputError, UsageError, quote
+
+if TYPE_CHECKING:
+    from nodeport_rules.cli.compilation import Compilation, NodeRules
+    from nodeport_rules.iptables.transaction import Variant
+    from nodeport_rules.model.family import Family
+
+OUTPUT = "Output"
+TEXT, JSON = "text", "json"
+
+
+def render(
+    filename: flags.Files = [],  # noqa: B006 (typer copies it)
+    node: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The node to make rules for. May be repeated (with -o FOLDER or -o json)."
+            " By default hostnameOverride, else the only Node among the objects.",
+            rich_help_panel=OUTPUT,
+            metavar="NAME",
+        ),
+    ] = None,
+    all_nodes: Annotated[
+        bool,
+        typer.Option(
+            "--all-nodes",
+            metavar="",
+            help="Every Node among the objects.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ipv4|ipv6|dual",
+            help="Which rules: iptables', ip6tables', or both. By default ipv4, and dual with"
+            " -o FOLDER.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(metavar="iptables", help="The backend.", rich_help_panel=OUTPUT)
+    ] = "",
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="text|json|FOLDER",
+            help="What to print: text for iptables-restore --noflush, JSON, or a folder to write"
+            " a file for each node and family to.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = TEXT,
+    iptables_variant: Annotated[
+        str,
+        typer.Option(
+            metavar="nft|legacy",
+            help="Which iptables reads the text: iptables-nft wants it in blocks, iptables-legacy"
+            " in one.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "nft",
+    assume: flags.Assume = "missing",
+    service_cidr: flags.ServiceCIDRs = "",
+    node_port_range: flags.NodePortRange = "30000-32767",
+    pod_cidr: flags.PodCIDRs = "10.244.0.0/16,fd00:10:244::/48",
+    config: flags.Config = None,
+    cluster_cidr: flags.ClusterCIDR = None,
+    detect_local_mode: flags.DetectLocalMode = None,
+    pod_bridge_interface: flags.PodBridgeInterface = None,
+    pod_interface_name_prefix: flags.PodInterfaceNamePrefix = None,
+    nodeport_addresses: flags.NodePortAddresses = None,
+    iptables_masquerade_bit: flags.MasqueradeBit = None,
+    masquerade_all: flags.MasqueradeAll = None,
+    iptables_localhost_nodeports: flags.LocalhostNodePorts = None,
+    conntrack_tcp_be_liberal: flags.ConntrackLiberal = None,
+    feature_gates: flags.FeatureGates = None,
+    bind_address: flags.BindAddress = None,
+    node_address: flags.NodeAddresses = None,
+    nfacct: flags.Nfacct = False,
+    keep_going: flags.KeepGoing = False,
+    verbose: flags.Verbose = False,
+) -> None:
+    """Print the rules that a node needs for the given Services.
+
+    They are the rules that kube-proxy 1.36 would write, as a complete ruleset for a node that has
+    none of them, for `iptables-restore --noflush`. What manifests leave out (addresses, node
+    ports, endpoints) is assumed, the same way every time, and listed on stderr.
+
+    Exit status: 0, or 1 when --keep-going left something out, or 2 when nothing was printed.
+    """
+    from nodeport_rules.cli import compilation as work
+    from nodeport_rules.model.family import Family
+
+    if not filename:
+        raise UsageError("no objects: give files, folders or - with -f")
+    families = work.parse_families(family, default_dual=output not in (TEXT, JSON))
+    variant = work.parse_variant(iptables_variant)
+    setting_flags = SettingFlags(
+        backend=backend,
+        cluster_cidr=cluster_cidr,
+        detect_local_mode=detect_local_mode,
+        pod_bridge_interface=pod_bridge_interface,
+        pod_interface_name_prefix=pod_interface_name_prefix,
+        nodeport_addresses=nodeport_addresses,
+        masquerade_bit=iptables_masquerade_bit,
+        masquerade_all=masquerade_all,
+        localhost_nodeports=iptables_localhost_nodeports,
+        conntrack_liberal=conntrack_tcp_be_liberal,
+        feature_gates=feature_gates,
+        bind_address=bind_address,
+    )
+    options = resolve_options(config, setting_flags, nfacct)
+    named = [parse_node_name(name) for name in node or []]
+    assuming = resolve_assuming(
+        assume,
+        service_cidr,
+        node_port_range,
+        pod_cidr,
+        named or [options.hostname_override or work.ASSUMED_NODE],
+    )
+    addresses = [parse_address(address) for address in node_address or []]
+    with stages() as progress:
+        progress.begin("Reading objects")
+        compilation = work.compile_sources(filename, options, assuming, node_addresses=addresses)
+        faulty = _report(compilation, families, keep_going=keep_going, verbose=verbose)
+        nodes = _choose_nodes(compilation, named, all_nodes)
+        if len(nodes) > 1:
+            _check_several(nodes, output, addresses)
+        rules = [compilation.rules(n, f, progress.track) for n in nodes for f in families]
+    if family is None and families == (Family.IPV4,):
+        _note_ipv6(compilation)
+    if output == TEXT:
+        write_pieces(_text_pieces(rules, variant))
+    elif output == JSON:
+        write_pieces(_json_pieces(rules, compilation))
+    else:
+        _write_folder(Path(output), rules, variant)
+    if verbose:
+        _say_counts(rules)
+    raise typer.Exit(EXIT_INCOMPLETE if faulty else EXIT_OK)
+
+
+def _report(
+    compilation: Compilation, families: Sequence[Family], *, keep_going: bool, verbose: bool
+) -> bool:
+    """Says what was assumed, passed over and wrong; whether anything was wrong.
+
+    Raises InputError for faults, unless the rest is to be compiled.
+    """
+    loaded = compilation.loaded
+    for note in loaded.notes:
+        say("note", note)
+    if verbose and loaded.passed_over:
+        counts = ", ".join(f"{kind} {count}" for kind, count in sorted(loaded.passed_over.items()))
+        say("note", f"objects of other kinds, passed over: {counts}")
+    faults = compilation.faults(families)
+    if faults and not keep_going:
+        raise InputError(faults)
+    for assumption in loaded.assumptions:
+        say("assumed", str(assumption))
+    if faults:
+        count = say_faults(faults)
+        say("warning", f"{plural(count, 'fault')}; what they concern is left out")
+    return bool(faults)
+
+
+def _choose_nodes(compilation: Compilation, named: list[str], all_nodes: bool) -> list[str]:
+    if all_nodes and named:
+        raise UsageError("--node and --all-nodes exclude each other")
+    if all_nodes:
+        if not compilation.nodes:
+            raise UsageError("--all-nodes: there is no Node among the objects")
+        return sorted(compilation.nodes)
+    nodes = list(dict.fromkeys(named)) or [compilation.choose_node()]
+    compilation.warn_of_unknown(nodes)
+    return nodes
+
+
+def _check_several(nodes: Sequence[str], output: str, addresses: Sequence[str]) -> None:
+    if output == TEXT:
+        raise UsageError(
+            f"{plural(len(nodes), 'node')} do not fit into one text: take -o FOLDER or -o json"
+        )
+    if addresses:
+        raise UsageError("--node-address belongs to one node, and there are several")
+
+
+def _note_ipv6(compilation: Compilation) -> None:
+    from nodeport_rules.model.family import Family
+
+    count = len({port.key[:2] for port in compilation.state(Family.IPV6).ports})
+    if count:
+        have = "has" if count == 1 else "have"
+        say(
+            "note",
+            f"{plural(count, 'Service')} {have} IPv6 addresses too; --family ipv6 or dual prints"
+            " their rules",
+        )
+
+
+def _text_pieces(rules: Sequence[NodeRules], variant: Variant) -> Iterator[str]:
+    from nodeport_rules.iptables.transaction import restore_text
+
+    for one in rules:
+        if len(rules) > 1:
+            yield f"# {one.ruleset.program}-restore --noflush\n"
+        yield from restore_text(one.ruleset, variant)
+
+
+def _json_pieces(rules: Sequence[NodeRules], compilation: Compilation) -> Iterator[str]:
+    from nodeport_rules.report.rules_json import rules_document
+
+    document = rules_document(
+        [(one.node, one.family.value, one.ruleset) for one in rules],
+        [str(assumption) for assumption in compilation.loaded.assumptions],
+    )
+    yield document.decode() + "\n"
+
+
+def _write_folder(folder: Path, rules: Sequence[NodeRules], variant: Variant) -> None:
+    """One file for each node and family; a file is there whole or not at all."""
+    from nodeport_rules.iptables.transaction import restore_text
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in rules:
+            path = folder / f"{one.node}.{one.ruleset.program}.rules"
+            partial = path.with_suffix(".partial")
+            with partial.open("w", encoding="utf-8") as file:
+                file.writelines(restore_text(one.ruleset, variant))
+            partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"-o {quote(str(folder))}: {error.strerror}: {error.filename}") from None
+    files = plural(len(rules), "file")
+    say("note", f"wrote {files} to {folder}")
+
+
+def _say_counts(rules: Sequence[NodeRules]) -> None:
+    for one in rules:
+        for table in one.ruleset.tables:
+            say(
+                "note",
+                f"{one.node}, {one.ruleset.program}, table {table.name}:"
+                f" {plural(len(table.chains), 'chain')}, {plural(table.rule_count(), 'rule')}",
+            )
