@@ -10,10 +10,13 @@ import msgspec
 from nodeport_rules.errors import Fault
 from nodeport_rules.kube.assume import AssumeSettings, Assumption
 from nodeport_rules.kube.assume import assume as assume_missing
+from nodeport_rules.kube.defaults import with_defaults
 from nodeport_rules.kube.kinds import key_of
+from nodeport_rules.kube.mirror import mirror
 from nodeport_rules.kube.objects import KubeObject
 from nodeport_rules.kube.read import read_sources
 from nodeport_rules.kube.snapshot import Snapshot, objects_of, snapshot_of
+from nodeport_rules.kube.validate import validate
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -48,11 +51,12 @@ def load(
     settings = assume or AssumeSettings()
     read = read_sources(sources, stdin)
     snapshot = _with_extra(read.snapshot, extra_objects)
-    completed = assume_missing(snapshot, settings)
+    checked, faults = validate(with_defaults(snapshot))
+    completed = assume_missing(mirror(checked), settings)
     return Loaded(
         snapshot=completed.snapshot,
         assumptions=completed.assumptions,
-        faults=read.faults + completed.faults,
+        faults=read.faults + faults + completed.faults,
         notes=read.notes,
         passed_over=read.passed_over,
     )
