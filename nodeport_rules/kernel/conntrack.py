@@ -57,18 +57,28 @@ class Connection:
 
 
 def read_connections(
-    family: Family, *, namespace: NetworkNamespace | None = None
+    family: Family,
+    *,
+    namespace: NetworkNamespace | None = None,
+    protocol: str | None = None,
 ) -> tuple[Connection, ...]:
-    """All connections tracked in a namespace (None: the one of this process).
+    """The connections tracked in a namespace (None: the one of this process).
 
-    Raises `KernelError` when the kernel does not tell.
+    Of one protocol only, or of all. The kernel is asked for no others, as reading thousands takes
+    a while. Raises `KernelError` when the kernel does not tell.
     """
     from pyroute2.netlink.exceptions import NetlinkError
-    from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
+    from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
+
+    version = ADDRESS_FAMILIES[family]
+    number = PROTOCOL_NUMBERS[protocol] if protocol is not None else None
+    wanted = NFCTAttrTuple(family=version, proto=number) if number is not None else None
 
     def read() -> tuple[Connection, ...]:
-        with NFCTSocket(nfgen_family=ADDRESS_FAMILIES[family]) as channel:
-            return tuple(_connection(family, entry) for entry in channel.dump())
+        with NFCTSocket(nfgen_family=version) as channel:
+            entries = channel.dump(tuple_orig=wanted)
+            found = tuple(_connection(family, entry) for entry in entries)
+        return tuple(one for one in found if number in (None, one.protocol))
 
     try:
         if namespace is None:

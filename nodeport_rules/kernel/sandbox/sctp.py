@@ -8,15 +8,21 @@ from connection tracking afterwards.
 from __future__ import annotations
 
 import random
-import select
 import socket
 import struct
+import time
 from dataclasses import dataclass
 
 from nodeport_rules.kernel.conntrack import PROTOCOL_NUMBERS, Connection, read_connections
 from nodeport_rules.kernel.namespaces import NetworkNamespace
 from nodeport_rules.kernel.sandbox.topology import family_of
-from nodeport_rules.kernel.sandbox.traffic import Target
+from nodeport_rules.kernel.sandbox.traffic import (
+    RESULTS,
+    Result,
+    Target,
+    next_error,
+    report_icmp_errors,
+)
 
 SCTP = PROTOCOL_NUMBERS["sctp"]
 CASTAGNOLI_REVERSED = 0x82F63B78
@@ -58,53 +64,91 @@ def init_packet(source_port: int, destination_port: int, tag: int) -> bytes:
 class Decision:
     """What the rules of one node did with an INIT.
 
-    `connection` is what connection tracking remembers of it; None when it was dropped or refused
-    on that node. `refused` is true when an ICMP "port unreachable" came back.
+    `result` as in `traffic.Result`, where "answered" means that it was sent on; then
+    `connection` is what connection tracking remembers of it.
     """
 
-    connection: Connection | None
-    refused: bool
+    result: Result
+    connection: Connection | None = None
 
 
-def send_init(
+def send_inits(
     namespace: NetworkNamespace,
     target: Target,
     *,
+    count: int,
     decided_in: NetworkNamespace,
     source: str | None = None,
-    wait: float = 0.2,
-) -> Decision:
-    """Send one INIT from a namespace and read in another what was decided about it.
+    wait: float = 0.5,
+) -> list[Decision]:
+    """Send INITs from a namespace, each from a port of its own, and read in another namespace
+    what was decided about each.
 
-    The time to wait for a refusal is in seconds. A pod that gets it answers that it has no SCTP,
-    which ends the wait as well.
+    After the last one, errors are waited for as long as `wait` seconds; the wait ends when there is
+    one for each, and whoever gets an INIT here answers with one, having no SCTP.
     """
     family = family_of(target.address)
     version = socket.AF_INET if family == "ipv4" else socket.AF_INET6
-    source_port = random.randrange(1024, 65536)
-    refused = False
+    ports = random.sample(range(1024, 65536), count)
+    errors: dict[int, int] = {}
     with namespace.entered():
-        raw = socket.socket(version, socket.SOCK_RAW, SCTP)
+        raw = socket.socket(version, socket.SOCK_RAW | socket.SOCK_NONBLOCK, SCTP)
     with raw:
+        report_icmp_errors(raw, version)
         if source is not None:
             raw.bind((source, 0))
         raw.connect((target.address, 0))
         speaks_as = raw.getsockname()[0]
-        packet = init_packet(source_port, target.port, random.randrange(1, 2**32))
+        for port in ports:
+            _send(raw, init_packet(port, target.port, random.randrange(1, 2**32)), errors)
+        deadline = time.monotonic() + wait
+        while len(errors) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+            errors |= _read_errors(raw)
+    tracked = {
+        connection.original.source_port: connection
+        for connection in read_connections(family, namespace=decided_in, protocol="sctp")
+        if connection.original.source == speaks_as
+        and connection.original.destination == target.address
+        and connection.original.destination_port == target.port
+    }
+    return [_decision(errors.get(port, 0), tracked.get(port)) for port in ports]
+
+
+def _send(raw: socket.socket, packet: bytes, errors: dict[int, int]) -> None:
+    """Send one packet. An error pending from an earlier one is reported by `send` in its place:
+    that one is in the error queue as well, so try again.
+
+    Not permitted means that rules of this very machine took it; whether they refused it comes as
+    an ICMP error like any other.
+    """
+    for _ in range(10):
         try:
             raw.send(packet)
         except PermissionError:
-            return Decision(None, refused=False)
-        poller = select.poll()
-        poller.register(raw, select.POLLIN)
-        if poller.poll(wait * 1000):
-            refused = raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 111
-    for connection in read_connections(family, namespace=decided_in):
-        original = connection.original
-        if (
-            connection.protocol == SCTP
-            and (original.source, original.source_port) == (speaks_as, source_port)
-            and (original.destination, original.destination_port) == (target.address, target.port)
-        ):
-            return Decision(connection, refused)
-    return Decision(None, refused)
+            return
+        except OSError:
+            errors |= _read_errors(raw)
+        else:
+            return
+
+
+def _read_errors(raw: socket.socket) -> dict[int, int]:
+    """Error numbers by the source port of the packet they are about."""
+    found: dict[int, int] = {}
+    while True:
+        try:
+            packet, number = next_error(raw)
+        except BlockingIOError:
+            return found
+        if number is not None and len(packet) >= 2:
+            (port,) = struct.unpack_from("!H", packet)
+            found[port] = number
+
+
+def _decision(error: int, connection: Connection | None) -> Decision:
+    # A machine's packet to itself is tracked before INPUT refuses it, so the refusal counts first.
+    result = RESULTS.get(error, "dropped")
+    if connection is not None and result != "refused":
+        return Decision("answered", connection)
+    return Decision(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import selectors
@@ -23,10 +24,9 @@ AT_ONCE = 128
 
 Result = Literal["answered", "refused", "unreachable", "dropped"]
 """answered: a server sent its line. refused: a TCP reset or an ICMP "port unreachable".
-unreachable: another ICMP error, or no route. dropped: nothing came in time, or the kernel did not
-let the packet out."""
+unreachable: another ICMP error, or no route. dropped: nothing came in time."""
 
-_RESULTS: dict[int, Result] = {
+RESULTS: dict[int, Result] = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "refused",
     errno.EHOSTUNREACH: "unreachable",
@@ -34,7 +34,6 @@ _RESULTS: dict[int, Result] = {
     errno.EACCES: "unreachable",
     errno.ENOPROTOOPT: "unreachable",
     errno.ETIMEDOUT: "dropped",
-    errno.EPERM: "dropped",
 }
 
 IP_RECVERR = 11
@@ -142,7 +141,10 @@ class _Batch:
                     raise OSError(failure, errno.errorcode.get(failure, "?"))
             else:
                 opened.connect((target.address, target.port))
-                opened.send(b"who?\n")
+                # Not permitted: the rules of this very machine refuse or drop it. A refusal comes
+                # as an ICMP error right after, as from elsewhere.
+                with contextlib.suppress(PermissionError):
+                    opened.send(b"who?\n")
         except OSError as error:
             self.fail(number, error)
             return
@@ -182,7 +184,7 @@ class _Batch:
 
     def fail(self, number: int, error: OSError) -> None:
         target = self.targets[number]
-        result = _RESULTS.get(error.errno or 0)
+        result = RESULTS.get(error.errno or 0)
         if result is None:
             raise KernelError(f"{target}: {error}") from error
         self.finish(number, Outcome(target, result))
@@ -209,14 +211,24 @@ def report_icmp_errors(opened: socket.socket, version: socket.AddressFamily) -> 
         opened.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
 
 
-def reported_error(opened: socket.socket) -> OSError | None:
-    """The oldest ICMP error reported about a socket, as the error number it stands for."""
-    try:
-        _, ancillary, _, _ = opened.recvmsg(MAX_ANSWER, 512, socket.MSG_ERRQUEUE)
-    except BlockingIOError:
-        return None
+def next_error(opened: socket.socket) -> tuple[bytes, int | None]:
+    """The oldest ICMP error about a socket: the packet it is about, from its transport header on
+    (raw sockets) or without it, and the error number that it stands for.
+
+    Raises BlockingIOError when there is none.
+    """
+    packet, ancillary, _, _ = opened.recvmsg(MAX_ANSWER, 512, socket.MSG_ERRQUEUE)
     for _, kind, extended in ancillary:
         if kind in (IP_RECVERR, IPV6_RECVERR):
             (number,) = struct.unpack_from("=I", extended)
-            return OSError(number, errno.errorcode.get(number, "?"))
-    return None
+            return packet, number
+    return packet, None
+
+
+def reported_error(opened: socket.socket) -> OSError | None:
+    """The oldest ICMP error about a socket as an OSError; None when there is none."""
+    try:
+        _, number = next_error(opened)
+    except BlockingIOError:
+        return None
+    return OSError(number, errno.errorcode.get(number, "?")) if number else None

@@ -46,8 +46,12 @@ COMMON_SYSCTLS = {
     "ipv4/conf/default/route_localnet": "0",
     "ipv4/ip_forward": "0",
     "ipv4/ip_local_port_range": "1024 65535",
+    "ipv4/icmp_ratelimit": "0",
 }
-"""For every machine; a new namespace may begin with the host's values."""
+"""For every machine; a new namespace may begin with the host's values.
+
+A refusal is an ICMP message; with the kernel's rate limit, many at once would look like drops.
+"""
 
 COMMON_SYSCTLS_IPV6 = {
     "ipv6/conf/all/disable_ipv6": "0",
@@ -61,16 +65,15 @@ COMMON_SYSCTLS_IPV6 = {
     "ipv6/conf/default/accept_ra": "0",
     "ipv6/conf/all/accept_redirects": "0",
     "ipv6/conf/default/accept_redirects": "0",
+    "ipv6/icmp/ratelimit": "0",
 }
 """Without duplicate address detection an IPv6 address can be used at once."""
 
-FORWARDING_SYSCTLS = {"ipv4/ip_forward": "1", "ipv4/icmp_ratelimit": "0"}
-"""A REJECT is an ICMP message; with the kernel's rate limit, many at once would look like drops."""
+FORWARDING_SYSCTLS = {"ipv4/ip_forward": "1"}
 
 FORWARDING_SYSCTLS_IPV6 = {
     "ipv6/conf/all/forwarding": "1",
     "ipv6/conf/default/forwarding": "1",
-    "ipv6/icmp/ratelimit": "0",
 }
 
 NODE_SYSCTLS = {"ipv4/conf/all/route_localnet": "1", "ipv4/conf/default/route_localnet": "1"}
