@@ -164,11 +164,8 @@ def _log_addresses(
         choice = choices.get(pod.key)
         if choice is None or not choice.value:
             if not pod.addresses:
-                log.assumed(
-                    group.subject,
-                    f"no {family} endpoint on {pod.node.name}",
-                    _why_none(group, family),
-                )
+                what = f"no {family} endpoint on {pod.node.name}"
+                log.assumed(group.subject, what, _why_none(group, family))
         elif not pod.addresses and (pod.node_assumed or not group.spec.host_network):
             shown.append(f"{choice.value} on {pod.node.name}")
             if choice.note:

@@ -132,9 +132,8 @@ def _families(service: Service, present: list[str], ranges: dict[str, Range]) ->
     families = list(spec.ip_families or present or list(ranges)[:1])
     is_dual = spec.ip_family_policy in ("PreferDualStack", "RequireDualStack")
     if is_dual and len(families) == 1 and not (present and spec.ip_families):
-        families += [
-            family for family in (IPV4, IPV6) if family in ranges and family not in families
-        ]
+        other = IPV6 if families == [IPV4] else IPV4
+        families += [other] if other in ranges else []
     return families
 
 

@@ -25,7 +25,7 @@ class Loaded(msgspec.Struct, frozen=True):
     `snapshot` holds only sound, normalised, complete objects, sorted by namespace and name.
     `assumptions` is what was assumed, `faults` everything wrong (the objects concerned are not in
     the snapshot), `notes` lines for stderr, `passed_over` how many objects of which other kinds
-    there were. All are in an order that depends on the input's objects alone.
+    there were. Faults come in the order of reading, then of checking (by kind, namespace, name).
     """
 
     snapshot: Snapshot

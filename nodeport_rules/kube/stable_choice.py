@@ -46,16 +46,22 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What a claim got: `value` ("" when its range is full), and when that is not its first
-    choice, the `note` that says who has that."""
+    """What a claim got.
+
+    `value` is "" when its range is full. `note` says, when the value is not the claim's first
+    choice, who has that.
+    """
 
     value: str
     note: str = ""
 
 
 def address_range(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Range:
-    """The addresses of a network without its own, the first one after it (the gateway's, or the
-    kubernetes Service's) and, for IPv4, the broadcast address. The size may be 0."""
+    """The addresses of a network that may be given out; the size may be 0.
+
+    Left out are the network's own address, the first one after it (the gateway's, or the kubernetes
+    Service's) and, for IPv4, the broadcast address.
+    """
     spare = 3 if network.version == 4 else 2
     return Range(
         first=int(network.network_address) + 2,
@@ -103,9 +109,9 @@ class _Chooser:
         wanted = self._wanted.setdefault(claim.key, value)
         if value in self._taken:
             return False
-        note = (
-            "" if value == wanted else f"its hash gives {wanted}, which {self._taken[wanted]} has"
-        )
+        note = ""
+        if value != wanted:
+            note = f"its hash gives {wanted}, which {self._taken[wanted]} has"
         self._taken[value] = claim.owner
         self._choices[claim.key] = Choice(value, note)
         return True
