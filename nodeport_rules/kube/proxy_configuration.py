@@ -251,11 +251,11 @@ def _header_faults(configuration: ProxyConfiguration, where: str) -> list[Fault]
 
 
 def _set_fields(value: object, path: str) -> list[tuple[str, object]]:
-    """The leaves that are set to something other than nothing (null, "", 0, false, empty)."""
+    """The leaves that are set to something other than nothing (null, "", 0, 0s, false, empty)."""
     if isinstance(value, dict):
         return [
             leaf
             for key, inner in value.items()
             for leaf in _set_fields(inner, f"{path}.{key}" if path else str(key))
         ]
-    return [(path, value)] if value else []
+    return [(path, value)] if value and value not in ("0", "0s") else []
