@@ -84,12 +84,14 @@ class Compilation:
 
     def _conflict_fault(self, conflict: Conflict) -> Fault:
         loser, winner = conflict.loser.key, conflict.winner.key
+        same_age = conflict.loser.created == conflict.winner.created
+        reason = "whose name sorts first" if same_age else "which is older"
         return Fault(
             self.loaded.snapshot.origin("Service", loser.namespace, loser.service),
             f"Service {loser.namespace}/{loser.service}",
             conflict.field,
-            f"{conflict.address} belongs to Service {winner.namespace}/{winner.service}, which is"
-            f" older or sorts first; {conflict.loser.name} goes without it",
+            f"{conflict.address} belongs to Service {winner.namespace}/{winner.service}, {reason};"
+            f" {conflict.loser.name} goes without it",
         )
 
     def choose_node(self) -> str:

@@ -1,4 +1,4 @@
-"""The flags that several commands share; `resolve` says what they add up to.
+"""The flags of every command that compiles objects; `resolve` says what they add up to.
 
 Flags for kube-proxy's settings have kube-proxy's own names; one that is given wins over the
 configuration file.
@@ -6,8 +6,12 @@ configuration file.
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -199,3 +203,59 @@ Nfacct = Annotated[
         rich_help_panel=SETTINGS,
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileFlags:
+    """The flags of every command that compiles objects, with their values."""
+
+    filename: Files = field(default_factory=list)
+    keep_going: KeepGoing = False
+    verbose: Verbose = False
+    assume: Assume = "missing"
+    service_cidr: ServiceCIDRs = ""
+    node_port_range: NodePortRange = "30000-32767"
+    pod_cidr: PodCIDRs = "10.244.0.0/16,fd00:10:244::/48"
+    config: Config = None
+    cluster_cidr: ClusterCIDR = None
+    detect_local_mode: DetectLocalMode = None
+    pod_bridge_interface: PodBridgeInterface = None
+    pod_interface_name_prefix: PodInterfaceNamePrefix = None
+    nodeport_addresses: NodePortAddresses = None
+    iptables_masquerade_bit: MasqueradeBit = None
+    masquerade_all: MasqueradeAll = None
+    iptables_localhost_nodeports: LocalhostNodePorts = None
+    conntrack_tcp_be_liberal: ConntrackLiberal = None
+    feature_gates: FeatureGates = None
+    bind_address: BindAddress = None
+    node_address: NodeAddresses = None
+    nfacct: Nfacct = False
+
+
+def with_compile_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command all of `CompileFlags`, which it receives as its parameter `given`.
+
+    Typer makes flags of a function's parameters, so the command gets a signature that has them.
+    """
+    hints = get_type_hints(CompileFlags, include_extras=True)
+    signature = inspect.signature(command, eval_str=True)
+    own = [parameter for parameter in signature.parameters.values() if parameter.name != "given"]
+    shared = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=[] if one.name == "filename" else one.default,
+            annotation=hints[one.name],
+        )
+        for one in fields(CompileFlags)
+    ]
+
+    @functools.wraps(command)
+    def called(**values: Any) -> None:  # noqa: ANN401 (typer has checked them)
+        given = CompileFlags(**{one.name: values.pop(one.name) for one in shared})
+        command(**values, given=given)
+
+    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    called.__signature__ = signature.replace(parameters=[*keyword, *shared])  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in (*keyword, *shared)}
+    return called

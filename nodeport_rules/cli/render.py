@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,13 +18,7 @@ from nodeport_rules.cli.output import (
     write_pieces,
 )
 from nodeport_rules.cli.progress import stages
-from nodeport_rules.cli.resolve import (
-    SettingFlags,
-    parse_address,
-    parse_node_name,
-    resolve_assuming,
-    resolve_options,
-)
+from nodeport_rules.cli.resolve import load_compilation, parse_node_name
 from nodeport_rules.errors import InputError, UsageError, quote
 
 if TYPE_CHECKING:
@@ -36,8 +30,10 @@ OUTPUT = "Output"
 TEXT, JSON = "text", "json"
 
 
+@flags.with_compile_flags
 def render(
-    filename: flags.Files = [],  # noqa: B006 (typer copies it)
+    *,
+    given: flags.CompileFlags,
     node: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,10 +46,7 @@ def render(
     all_nodes: Annotated[
         bool,
         typer.Option(
-            "--all-nodes",
-            metavar="",
-            help="Every Node among the objects.",
-            rich_help_panel=OUTPUT,
+            "--all-nodes", metavar="", help="Every Node among the objects.", rich_help_panel=OUTPUT
         ),
     ] = False,
     family: Annotated[
@@ -66,7 +59,12 @@ def render(
         ),
     ] = None,
     backend: Annotated[
-        str, typer.Option(metavar="iptables", help="The backend.", rich_help_panel=OUTPUT)
+        str,
+        typer.Option(
+            metavar="iptables",
+            help="The backend; by default the mode of the configuration file, else iptables.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = "",
     output: Annotated[
         str,
@@ -88,26 +86,6 @@ def render(
             rich_help_panel=OUTPUT,
         ),
     ] = "nft",
-    assume: flags.Assume = "missing",
-    service_cidr: flags.ServiceCIDRs = "",
-    node_port_range: flags.NodePortRange = "30000-32767",
-    pod_cidr: flags.PodCIDRs = "10.244.0.0/16,fd00:10:244::/48",
-    config: flags.Config = None,
-    cluster_cidr: flags.ClusterCIDR = None,
-    detect_local_mode: flags.DetectLocalMode = None,
-    pod_bridge_interface: flags.PodBridgeInterface = None,
-    pod_interface_name_prefix: flags.PodInterfaceNamePrefix = None,
-    nodeport_addresses: flags.NodePortAddresses = None,
-    iptables_masquerade_bit: flags.MasqueradeBit = None,
-    masquerade_all: flags.MasqueradeAll = None,
-    iptables_localhost_nodeports: flags.LocalhostNodePorts = None,
-    conntrack_tcp_be_liberal: flags.ConntrackLiberal = None,
-    feature_gates: flags.FeatureGates = None,
-    bind_address: flags.BindAddress = None,
-    node_address: flags.NodeAddresses = None,
-    nfacct: flags.Nfacct = False,
-    keep_going: flags.KeepGoing = False,
-    verbose: flags.Verbose = False,
 ) -> None:
     """Print the rules that a node needs for the given Services.
 
@@ -118,59 +96,31 @@ def render(
     Exit status: 0, or 1 when --keep-going left something out, or 2 when nothing was printed.
     """
     from nodeport_rules.cli import compilation as work
-    from nodeport_rules.model.family import Family
 
-    if not filename:
-        raise UsageError("no objects: give files, folders or - with -f")
     families = work.parse_families(family, default_dual=output not in (TEXT, JSON))
     variant = work.parse_variant(iptables_variant)
-    setting_flags = SettingFlags(
-        backend=backend,
-        cluster_cidr=cluster_cidr,
-        detect_local_mode=detect_local_mode,
-        pod_bridge_interface=pod_bridge_interface,
-        pod_interface_name_prefix=pod_interface_name_prefix,
-        nodeport_addresses=nodeport_addresses,
-        masquerade_bit=iptables_masquerade_bit,
-        masquerade_all=masquerade_all,
-        localhost_nodeports=iptables_localhost_nodeports,
-        conntrack_liberal=conntrack_tcp_be_liberal,
-        feature_gates=feature_gates,
-        bind_address=bind_address,
-    )
-    options = resolve_options(config, setting_flags, nfacct)
-    named = [parse_node_name(name) for name in node or []]
-    assuming = resolve_assuming(
-        assume,
-        service_cidr,
-        node_port_range,
-        pod_cidr,
-        named or [options.hostname_override or work.ASSUMED_NODE],
-    )
-    addresses = [parse_address(address) for address in node_address or []]
     with stages() as progress:
         progress.begin("Reading objects")
-        compilation = work.compile_sources(filename, options, assuming, node_addresses=addresses)
-        faulty = _report(compilation, families, keep_going=keep_going, verbose=verbose)
-        nodes = _choose_nodes(compilation, named, all_nodes)
+        compilation = load_compilation(given, backend, node or [])
+        faulty = _report(compilation, families, given)
+        nodes = _choose_nodes(compilation, node or [], all_nodes)
         if len(nodes) > 1:
-            _check_several(nodes, output, addresses)
-        rules = [compilation.rules(n, f, progress.track) for n in nodes for f in families]
-    if family is None and families == (Family.IPV4,):
-        _note_ipv6(compilation)
-    if output == TEXT:
-        write_pieces(_text_pieces(rules, variant))
-    elif output == JSON:
-        write_pieces(_json_pieces(rules, compilation))
-    else:
-        _write_folder(Path(output), rules, variant)
-    if verbose:
-        _say_counts(rules)
+            _check_several(nodes, output, given.node_address or [])
+        if family is None and len(families) == 1:
+            _note_ipv6(compilation)
+        rules = (compilation.rules(n, f, progress.track) for n in nodes for f in families)
+        if output == TEXT:
+            # Compiled before anything is written, so that stdout holds all or nothing.
+            write_pieces(_text_pieces(list(rules), variant, given.verbose))
+        elif output == JSON:
+            write_pieces(_json_pieces(rules, compilation))
+        else:
+            _write_folder(Path(output), rules, variant, given.verbose)
     raise typer.Exit(EXIT_INCOMPLETE if faulty else EXIT_OK)
 
 
 def _report(
-    compilation: Compilation, families: Sequence[Family], *, keep_going: bool, verbose: bool
+    compilation: Compilation, families: Sequence[Family], given: flags.CompileFlags
 ) -> bool:
     """Says what was assumed, passed over and wrong; whether anything was wrong.
 
@@ -179,11 +129,11 @@ def _report(
     loaded = compilation.loaded
     for note in loaded.notes:
         say("note", note)
-    if verbose and loaded.passed_over:
+    if given.verbose and loaded.passed_over:
         counts = ", ".join(f"{kind} {count}" for kind, count in sorted(loaded.passed_over.items()))
         say("note", f"objects of other kinds, passed over: {counts}")
     faults = compilation.faults(families)
-    if faults and not keep_going:
+    if faults and not given.keep_going:
         raise InputError(faults)
     for assumption in loaded.assumptions:
         say("assumed", str(assumption))
@@ -200,7 +150,8 @@ def _choose_nodes(compilation: Compilation, named: list[str], all_nodes: bool) -
         if not compilation.nodes:
             raise UsageError("--all-nodes: there is no Node among the objects")
         return sorted(compilation.nodes)
-    nodes = list(dict.fromkeys(named)) or [compilation.choose_node()]
+    names = [parse_node_name(name) for name in named]
+    nodes = list(dict.fromkeys(names)) or [compilation.choose_node()]
     compilation.warn_of_unknown(nodes)
     return nodes
 
@@ -227,29 +178,33 @@ def _note_ipv6(compilation: Compilation) -> None:
         )
 
 
-def _text_pieces(rules: Sequence[NodeRules], variant: Variant) -> Iterator[str]:
+def _text_pieces(rules: Sequence[NodeRules], variant: Variant, verbose: bool) -> Iterator[str]:
     from nodeport_rules.iptables.transaction import restore_text
 
     for one in rules:
         if len(rules) > 1:
             yield f"# {one.ruleset.program}-restore --noflush\n"
         yield from restore_text(one.ruleset, variant)
+        if verbose:
+            _say_counts(one)
 
 
-def _json_pieces(rules: Sequence[NodeRules], compilation: Compilation) -> Iterator[str]:
+def _json_pieces(rules: Iterable[NodeRules], compilation: Compilation) -> Iterator[str]:
     from nodeport_rules.report.rules_json import rules_document
 
-    document = rules_document(
-        [(one.node, one.family.value, one.ruleset) for one in rules],
+    yield from rules_document(
+        ((one.node, one.family.value, one.ruleset) for one in rules),
         [str(assumption) for assumption in compilation.loaded.assumptions],
     )
-    yield document.decode() + "\n"
 
 
-def _write_folder(folder: Path, rules: Sequence[NodeRules], variant: Variant) -> None:
+def _write_folder(
+    folder: Path, rules: Iterable[NodeRules], variant: Variant, verbose: bool
+) -> None:
     """One file for each node and family; a file is there whole or not at all."""
     from nodeport_rules.iptables.transaction import restore_text
 
+    written = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for one in rules:
@@ -258,17 +213,18 @@ def _write_folder(folder: Path, rules: Sequence[NodeRules], variant: Variant) ->
             with partial.open("w", encoding="utf-8") as file:
                 file.writelines(restore_text(one.ruleset, variant))
             partial.replace(path)
+            written += 1
+            if verbose:
+                _say_counts(one)
     except OSError as error:
         raise UsageError(f"-o {quote(str(folder))}: {error.strerror}: {error.filename}") from None
-    files = plural(len(rules), "file")
-    say("note", f"wrote {files} to {folder}")
+    say("note", f"wrote {plural(written, 'file')} to {folder}")
 
 
-def _say_counts(rules: Sequence[NodeRules]) -> None:
-    for one in rules:
-        for table in one.ruleset.tables:
-            say(
-                "note",
-                f"{one.node}, {one.ruleset.program}, table {table.name}:"
-                f" {plural(len(table.chains), 'chain')}, {plural(table.rule_count(), 'rule')}",
-            )
+def _say_counts(one: NodeRules) -> None:
+    for table in one.ruleset.tables:
+        say(
+            "note",
+            f"{one.node}, {one.ruleset.program}, table {table.name}:"
+            f" {plural(len(table.chains), 'chain')}, {plural(table.rule_count(), 'rule')}",
+        )

@@ -11,35 +11,38 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from nodeport_rules.cli.flags import CompileFlags
 from nodeport_rules.cli.output import say
 from nodeport_rules.errors import Fault, InputError, UsageError, quote
 
 if TYPE_CHECKING:
+    from nodeport_rules.cli.compilation import Compilation
     from nodeport_rules.kube.assume import AssumeSettings
     from nodeport_rules.kube.proxy_configuration import ProxyConfiguration
     from nodeport_rules.model.options import ProxyOptions
 
 
-class SettingFlags(msgspec.Struct, frozen=True, kw_only=True):
-    """The values of the flags for kube-proxy's settings; None where not given."""
+def load_compilation(given: CompileFlags, backend: str, nodes: Sequence[str]) -> Compilation:
+    """The objects that the flags name, read and completed, with the options they add up to.
 
-    backend: str = ""
-    cluster_cidr: str | None = None
-    detect_local_mode: str | None = None
-    pod_bridge_interface: str | None = None
-    pod_interface_name_prefix: str | None = None
-    nodeport_addresses: list[str] | None = None
-    masquerade_bit: int | None = None
-    masquerade_all: str | None = None
-    localhost_nodeports: str | None = None
-    conntrack_liberal: str | None = None
-    feature_gates: str | None = None
-    bind_address: str | None = None
+    `nodes` are the values of `--node`. What is wrong with the objects is in `faults` of the result;
+    raises InputError and UsageError for what is wrong with flags and configuration.
+    """
+    from nodeport_rules.cli.compilation import ASSUMED_NODE, compile_sources
+
+    if not given.filename:
+        raise UsageError("no objects: give files, folders or - with -f")
+    options = resolve_options(given, backend)
+    names = [parse_node_name(name) for name in nodes]
+    assuming = resolve_assuming(given, names or [options.hostname_override or ASSUMED_NODE])
+    addresses = [parse_address(address) for address in given.node_address or []]
+    return compile_sources(given.filename, options, assuming, node_addresses=addresses)
 
 
-def resolve_options(config: Path | None, flags: SettingFlags, nfacct: bool) -> ProxyOptions:
-    """The options from file and flags; InputError with every fault of both.
+def resolve_options(given: CompileFlags, backend: str = "") -> ProxyOptions:
+    """The options from file and flags, for `backend` (the one the file names, when empty).
 
+    Raises InputError with every fault of both, and UsageError for a backend that there is not.
     Fields of the file that change no rule are named in one warning.
     """
     from nodeport_rules.kube.proxy_configuration import ProxyConfiguration
@@ -47,16 +50,16 @@ def resolve_options(config: Path | None, flags: SettingFlags, nfacct: bool) -> P
 
     configuration = ProxyConfiguration()
     faults: list[Fault] = []
-    if config is not None:
-        configuration, faults = _read_config(config)
-    configuration, given, flag_faults = _with_flags(configuration, flags)
+    if given.config is not None:
+        configuration, faults = _read_config(given.config)
+    configuration, by_flag, flag_faults = _with_flags(configuration, given)
     options, option_faults = proxy_options(
-        configuration, where=str(config or ""), flags=given, nfacct=nfacct
+        configuration, where=str(given.config or ""), flags=by_flag, nfacct=given.nfacct
     )
     faults += [*flag_faults, *option_faults]
     if faults:
         raise InputError(sorted(faults))
-    _check_backend(configuration.mode or "", flags.backend, str(config))
+    _check_backend(configuration.mode or "", backend, str(given.config))
     return options
 
 
@@ -72,23 +75,21 @@ def _check_backend(mode: str, flag: str, config: str) -> None:
         raise UsageError(f"{given}: rules can be made for {known} only{hint}")
 
 
-def resolve_assuming(
-    assume: str, service_cidr: str, node_port_range: str, pod_cidr: str, nodes: Sequence[str]
-) -> AssumeSettings:
+def resolve_assuming(given: CompileFlags, nodes: Sequence[str]) -> AssumeSettings:
     """What the flags about assuming add up to; UsageError names the one that is wrong.
 
     `nodes` are the nodes where the objects have none.
     """
     from nodeport_rules.kube.assume import AssumeSettings
 
-    if assume not in ("missing", "never"):
-        raise UsageError(f"--assume {quote(assume)}: it is missing or never")
+    if given.assume not in ("missing", "never"):
+        raise UsageError(f"--assume {quote(given.assume)}: it is missing or never")
     return AssumeSettings(
-        service_cidrs=_cidrs("--service-cidr", service_cidr) or None,
-        node_port_range=_port_range(node_port_range),
-        pod_cidrs=_cidrs("--pod-cidr", pod_cidr),
+        service_cidrs=_cidrs("--service-cidr", given.service_cidr) or None,
+        node_port_range=_port_range(given.node_port_range),
+        pod_cidrs=_cidrs("--pod-cidr", given.pod_cidr),
         node_names=tuple(nodes),
-        never=assume == "never",
+        never=given.assume == "never",
     )
 
 
@@ -142,7 +143,7 @@ def _read_config(path: Path) -> tuple[ProxyConfiguration, list[Fault]]:
 
 
 def _with_flags(
-    configuration: ProxyConfiguration, flags: SettingFlags
+    configuration: ProxyConfiguration, flags: CompileFlags
 ) -> tuple[ProxyConfiguration, dict[str, str], list[Fault]]:
     """The configuration with the flags in it, and for each field the flag that gave it."""
     gates, faults = _feature_gates(flags.feature_gates)
@@ -164,31 +165,31 @@ def _with_flags(
             "--pod-interface-name-prefix",
             flags.pod_interface_name_prefix,
         ),
-        ("iptables", "masqueradeBit"): ("--iptables-masquerade-bit", flags.masquerade_bit),
+        ("iptables", "masqueradeBit"): ("--iptables-masquerade-bit", flags.iptables_masquerade_bit),
         ("iptables", "masqueradeAll"): (
             "--masquerade-all",
             _boolean("--masquerade-all", flags.masquerade_all),
         ),
         ("iptables", "localhostNodePorts"): (
             "--iptables-localhost-nodeports",
-            _boolean("--iptables-localhost-nodeports", flags.localhost_nodeports),
+            _boolean("--iptables-localhost-nodeports", flags.iptables_localhost_nodeports),
         ),
         ("conntrack", "tcpBeLiberal"): (
             "--conntrack-tcp-be-liberal",
-            _boolean("--conntrack-tcp-be-liberal", flags.conntrack_liberal),
+            _boolean("--conntrack-tcp-be-liberal", flags.conntrack_tcp_be_liberal),
         ),
     }
     merged = msgspec.to_builtins(configuration)
-    given: dict[str, str] = {}
+    by_flag: dict[str, str] = {}
     for (section, field), (flag, value) in values.items():
         if value is None:
             continue
-        given[f"{section}.{field}" if section else field] = flag
+        by_flag[f"{section}.{field}" if section else field] = flag
         if section:
             merged[section] = {**(merged.get(section) or {}), field: value}
         else:
             merged[field] = value
-    return msgspec.convert(merged, type(configuration)), given, faults
+    return msgspec.convert(merged, type(configuration)), by_flag, faults
 
 
 def _boolean(flag: str, text: str | None) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -11,32 +11,34 @@ from nodeport_rules.ruleset.ruleset import Chain, Ruleset
 SCHEMA_VERSION = 1
 
 
-def rules_document(rules: Sequence[tuple[str, str, Ruleset]], assumptions: Sequence[str]) -> bytes:
-    """`{"schemaVersion", "assumptions", "rulesets"}`; one ruleset for each (node, family, rules).
+def rules_document(
+    rules: Iterable[tuple[str, str, Ruleset]], assumptions: Sequence[str]
+) -> Iterator[str]:
+    """`{"schemaVersion", "assumptions", "rulesets"}`, in pieces: one ruleset is held at a time.
 
-    In a table, `chains` stand in the order in which they can be created, `hooks` are the rules
-    that go in front of the host's own in built-in chains.
+    `rules` are (node, family, ruleset). In a table, `chains` stand in the order in which they can
+    be created, `hooks` are the rules that go in front of the host's own in built-in chains.
     """
-    document = {
-        "schemaVersion": SCHEMA_VERSION,
-        "assumptions": list(assumptions),
-        "rulesets": [
-            {
-                "node": node,
-                "family": family,
-                "program": ruleset.program,
-                "tables": {
-                    table.name: {
-                        "chains": _chains(table.chains),
-                        "hooks": _chains(table.hooks),
-                    }
-                    for table in ruleset.tables
-                },
-            }
-            for node, family, ruleset in rules
-        ],
-    }
-    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+    yield f'{{"schemaVersion": {SCHEMA_VERSION}, "assumptions": '
+    yield _text(list(assumptions)) + ', "rulesets": ['
+    separator = "\n"
+    for node, family, ruleset in rules:
+        document = {
+            "node": node,
+            "family": family,
+            "program": ruleset.program,
+            "tables": {
+                table.name: {"chains": _chains(table.chains), "hooks": _chains(table.hooks)}
+                for table in ruleset.tables
+            },
+        }
+        yield separator + _text(document)
+        separator = ",\n"
+    yield "\n]}\n"
+
+
+def _text(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
 
 
 def _chains(chains: Sequence[Chain]) -> dict[str, tuple[str, ...]]:
