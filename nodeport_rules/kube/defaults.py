@@ -126,7 +126,7 @@ def _addresses(spec: ServiceSpec, changes: dict[str, Any]) -> None:
     if addresses and not families and addresses[0] != "None":
         parsed = [parse_address(address) for address in addresses]
         found = [address.family for address in parsed if address is not None]
-        if len(found) == len(addresses) and (len(found) > 1 or policy == "SingleStack"):
+        if len(set(found)) == len(addresses) and (len(found) > 1 or policy == "SingleStack"):
             changes["ip_families"] = found
 
 

@@ -53,8 +53,7 @@ def check_slice(item: EndpointSlice, problems: Problems) -> EndpointSlice | None
         problems.label(f"metadata.labels[{quote(SERVICE_NAME_LABEL)}]", service)
     if len(problems.found) > before:
         return None
-    ports = _kept(item.ports, "ports", problems, _check_slice_port)
-    ports = _without_repeats(ports, problems)
+    ports = _kept(item.ports, "ports", problems, _SlicePortCheck())
     if item.address_type == IPV4 and all(map(_is_plain_endpoint, item.endpoints or ())):
         endpoints = item.endpoints
     else:
@@ -123,23 +122,24 @@ def _check_endpoint(
     return endpoint if texts == endpoint.addresses else replace(endpoint, addresses=texts)
 
 
-def _check_slice_port(port: SlicePort, field: str, problems: Problems) -> SlicePort:
-    if port.name:
-        problems.label(f"{field}.name", port.name)
-    problems.one_of(f"{field}.protocol", port.protocol, PROTOCOLS)
-    problems.number(f"{field}.port", port.port or 0, 0, MAX_PORT)
-    return port
+class _SlicePortCheck:
+    """The check of one slice's ports; of those with the same name the first sound one stays."""
 
+    def __init__(self) -> None:
+        self._fields: dict[str, str] = {}
 
-def _without_repeats(ports: list[SlicePort] | None, problems: Problems) -> list[SlicePort] | None:
-    """Of ports with the same name the first one."""
-    if ports is None or len({port.name for port in ports}) == len(ports):
-        return ports
-    problems.unique("ports[{}]", ((port.name,) for port in ports), "name")
-    first: dict[str | None, SlicePort] = {}
-    for port in ports:
-        first.setdefault(port.name, port)
-    return list(first.values())
+    def __call__(self, port: SlicePort, field: str, problems: Problems) -> SlicePort:
+        before = len(problems.found)
+        name = port.name or ""
+        if name and not is_label(name):
+            problems.label(f"{field}.name", name)
+        problems.one_of(f"{field}.protocol", port.protocol, PROTOCOLS)
+        problems.number(f"{field}.port", port.port or 0, 0, MAX_PORT)
+        if name in self._fields:
+            problems.add(field, f"has the same name as {self._fields[name]}")
+        elif len(problems.found) == before:
+            self._fields[name] = field
+        return port
 
 
 # ---------------------------------------------------------------------------------- Endpoints
