@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from nodeport_rules.kernel.iptables_tools import Family
+from nodeport_rules.kernel.sandbox.topology import Protocol
 from nodeport_rules.kernel.sandbox.traffic import Target
 from nodeport_rules.report.shares import Shares, compare_shares, even_shares
 
@@ -18,28 +19,31 @@ LEAST_PROBABILITY = 0.001
 
 
 @pytest.mark.parametrize("family", get_args(Family))
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("size", SHARE_SIZES)
-def test_every_endpoint_gets_its_share(cluster: Cluster, size: int, family: Family) -> None:
+def test_every_endpoint_gets_its_share(
+    cluster: Cluster, size: int, protocol: Protocol, family: Family
+) -> None:
     """Chi-squared at p > 0.001.
 
     A right ruleset fails such a test once in a thousand times, and there are many such tests in
     every run of the suite; so one that fails is measured once more, with new connections, and only
     twice failing counts. A wrong share fails both times.
     """
-    first = measure(cluster, size, family)
+    first = measure(cluster, size, protocol, family)
     if first.probability > LEAST_PROBABILITY:
         return
-    second = measure(cluster, size, family)
+    second = measure(cluster, size, protocol, family)
     assert second.probability > LEAST_PROBABILITY, (
         f"{describe(first)}\nand once more:\n{describe(second)}\n"
-        + cluster.rules("node-1", family, f"default/share-{size}:tcp")
+        + cluster.rules("node-1", family, f"default/share-{size}:{protocol}")
     )
 
 
-def measure(cluster: Cluster, size: int, family: Family) -> Shares:
+def measure(cluster: Cluster, size: int, protocol: Protocol, family: Family) -> Shares:
     service = SERVICES[f"share-{size}"]
     targets = [
-        Target("tcp", node_address(node, family), service.node_port)
+        Target(protocol, node_address(node, family), service.node_port)
         for node in ("node-1", "node-2")
     ]
     outcomes = cluster.sandbox.connect("client", targets * (CONNECTIONS_PER_ENDPOINT * size // 2))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
+import random
 import selectors
 import socket
 import struct
@@ -19,6 +21,9 @@ from nodeport_rules.kernel.namespaces import NetworkNamespace
 from nodeport_rules.kernel.sandbox.topology import Protocol, family_of
 
 MAX_ANSWER = 4096
+EPHEMERAL_PORTS = (10000, 65536)
+"""Where source ports of datagrams come from: the first, and the one after the last."""
+
 AT_ONCE = 128
 """Connections under way at the same time unless told otherwise."""
 
@@ -103,6 +108,7 @@ class _Batch:
         self.source = source
         self.timeout = timeout
         self.at_once = at_once
+        self.ports = _source_ports(targets)
         self.outcomes: dict[int, Outcome] = {}
         self.under_way: dict[int, socket.socket] = {}
         self.deadlines: deque[tuple[float, int]] = deque()
@@ -130,9 +136,7 @@ class _Batch:
         opened = socket.socket(version, kind | socket.SOCK_NONBLOCK)
         self.under_way[number] = opened
         try:
-            if self.source is not None:
-                opened.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-                opened.bind((self.source, 0))
+            self.bind(number, opened)
             report_icmp_errors(opened, version)
             if target.protocol == "tcp":
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -150,6 +154,21 @@ class _Batch:
             return
         self.deadlines.append((time.monotonic() + self.timeout, number))
         self.selector.register(opened, selectors.EVENT_READ, number)
+
+    def bind(self, number: int, opened: socket.socket) -> None:
+        """Give a socket its source address, and a UDP socket a port that no other one has."""
+        if self.targets[number].protocol == "udp":
+            for port in self.ports:
+                try:
+                    opened.bind((self.source or "", port))
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE:
+                        raise
+                else:
+                    return
+        elif self.source is not None:
+            opened.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            opened.bind((self.source, 0))
 
     def step(self) -> None:
         """Wait for the next event or deadline, and take in all there are."""
@@ -198,6 +217,18 @@ class _Batch:
         if opened.fileno() in self.selector.get_map():
             self.selector.unregister(opened)
         opened.close()
+
+
+def _source_ports(targets: Sequence[Target]) -> Iterator[int]:
+    """Source ports in an order of chance, each once.
+
+    For UDP: connection tracking remembers a port for half a minute, and a second datagram from it
+    goes the way of the first. The kernel's own choice would repeat some of a few thousand. When
+    there are more datagrams than ports, they begin again.
+    """
+    ports = random.sample(range(*EPHEMERAL_PORTS), EPHEMERAL_PORTS[1] - EPHEMERAL_PORTS[0])
+    repeated = len(targets) // len(ports) + 2
+    return itertools.chain.from_iterable(itertools.repeat(ports, repeated))
 
 
 def report_icmp_errors(opened: socket.socket, version: socket.AddressFamily) -> None:
