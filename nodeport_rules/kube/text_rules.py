@@ -28,6 +28,12 @@ ordinary_ipv4 = re.compile(rf"{_ORDINARY}(?:\.{_OCTET}){{3}}").fullmatch
 127 nor 169, so it is neither unspecified, loopback, link-local nor multicast. No match says
 nothing; ask `parse_address`."""
 
+_GROUP = "[1-9a-f][0-9a-f]{0,3}"
+_COMPRESSED_IPV6 = re.compile(
+    rf"(?!fe[89ab]|ff){_GROUP}(?::{_GROUP}){{0,4}}::{_GROUP}(?::{_GROUP}){{0,4}}"
+)
+_MAX_COMPRESSED_COLONS = 6
+
 _CIDR = re.compile(r"[0-9A-Fa-f:.]+/(?:[1-9]?[0-9]|1[0-2][0-9])")
 _IPV6_CHARACTERS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 
@@ -40,6 +46,17 @@ class Address(msgspec.Struct, frozen=True):
     text: str
     family: str
     special: str
+
+
+def is_ordinary_ipv6(text: str) -> bool:
+    """As `ordinary_ipv4`, for IPv6 text of the form that nearly all addresses have.
+
+    That is: lower case, one `::` inside that stands for two groups at least, and no other group of
+    zeros (so that there is no second way to shorten it).
+    """
+    return (
+        _COMPRESSED_IPV6.fullmatch(text) is not None and text.count(":") <= _MAX_COMPRESSED_COLONS
+    )
 
 
 def is_label(text: str) -> bool:

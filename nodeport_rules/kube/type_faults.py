@@ -6,6 +6,8 @@ It runs only for objects that msgspec has refused.
 
 from __future__ import annotations
 
+from functools import cache
+
 import msgspec
 from msgspec import inspect
 
@@ -30,8 +32,13 @@ def type_faults(struct: type[KubeObject], value: object) -> list[tuple[str, str]
     Kubernetes null and absent are the same; so a value without faults converts afterwards.
     """
     faults: list[tuple[str, str]] = []
-    _walk(inspect.type_info(struct), value, "", faults)
+    _walk(_type_info(struct), value, "", faults)
     return faults
+
+
+@cache
+def _type_info(struct: type[KubeObject]) -> inspect.Type:
+    return inspect.type_info(struct)
 
 
 def _walk(info: inspect.Type, value: object, path: str, faults: list[tuple[str, str]]) -> None:

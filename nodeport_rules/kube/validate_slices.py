@@ -27,6 +27,7 @@ from nodeport_rules.kube.text_rules import (
     IPV6,
     is_label,
     is_label_value,
+    is_ordinary_ipv6,
     is_subdomain,
     ordinary_ipv4,
 )
@@ -54,7 +55,8 @@ def check_slice(item: EndpointSlice, problems: Problems) -> EndpointSlice | None
     if len(problems.found) > before:
         return None
     ports = _kept(item.ports, "ports", problems, _SlicePortCheck())
-    if item.address_type == IPV4 and all(map(_is_plain_endpoint, item.endpoints or ())):
+    is_plain = _is_plain_ipv4_endpoint if item.address_type == IPV4 else _is_plain_ipv6_endpoint
+    if all(map(is_plain, item.endpoints or ())):
         endpoints = item.endpoints
     else:
         family = item.address_type
@@ -86,12 +88,27 @@ def _kept(
     return kept if changed else parts
 
 
-def _is_plain_endpoint(endpoint: SliceEndpoint) -> bool:
+def _is_plain_ipv4_endpoint(endpoint: SliceEndpoint) -> bool:
     """Whether an endpoint of an IPv4 slice is sound and canonical, the quick way."""
     return (
         len(endpoint.addresses) == 1
         and ordinary_ipv4(endpoint.addresses[0]) is not None
-        and (endpoint.node_name is None or is_subdomain(endpoint.node_name))
+        and _has_plain_place(endpoint)
+    )
+
+
+def _is_plain_ipv6_endpoint(endpoint: SliceEndpoint) -> bool:
+    """Whether an endpoint of an IPv6 slice is sound and canonical, the quick way."""
+    return (
+        len(endpoint.addresses) == 1
+        and is_ordinary_ipv6(endpoint.addresses[0])
+        and _has_plain_place(endpoint)
+    )
+
+
+def _has_plain_place(endpoint: SliceEndpoint) -> bool:
+    return (
+        (endpoint.node_name is None or is_subdomain(endpoint.node_name))
         and (endpoint.zone is None or is_label_value(endpoint.zone))
         and endpoint.hints is None
     )

@@ -23,7 +23,12 @@ from nodeport_rules.kube.objects import (
     Workload,
 )
 from nodeport_rules.kube.snapshot import Snapshot, snapshot_of
-from nodeport_rules.kube.text_rules import ordinary_ipv4, parse_address, parse_cidr
+from nodeport_rules.kube.text_rules import (
+    is_ordinary_ipv6,
+    ordinary_ipv4,
+    parse_address,
+    parse_cidr,
+)
 from nodeport_rules.kube.validate import validate
 
 PORT = {"port": 80}
@@ -521,3 +526,35 @@ def test_addresses_and_cidrs_are_what_python_thinks(text: str) -> None:
     cidr = parse_cidr(text)
     if cidr is not None:
         assert str(ipaddress.ip_network(text, strict=False)) == cidr[0]
+
+
+groups = st.sampled_from(["0", "1", "00", "01", "ff", "fe80", "ff02", "fd00", "a", "ABCD", "12345"])
+
+
+@given(st.lists(groups | st.just(""), min_size=2, max_size=9).map(":".join))
+def test_the_quick_way_for_ipv6_is_never_wrong(text: str) -> None:
+    if is_ordinary_ipv6(text):
+        parsed = parse_address(text)
+        assert parsed is not None
+        assert (parsed.text, parsed.special) == (text, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fd00::1", True),
+        ("fd00:10:244:1::a", True),
+        ("2001:db8::1:2:3:4", True),
+        ("2001:db8:1::2:3:4:5", False),
+        ("fe80::1", False),
+        ("febf::1", False),
+        ("ff02::1", False),
+        ("::1", False),
+        ("fd00::1\n", False),
+        ("FD00::1", False),
+        ("fd00::01", False),
+        ("fd00:0:1::1", False),
+    ],
+)
+def test_which_ipv6_goes_the_quick_way(text: str, expected: bool) -> None:
+    assert is_ordinary_ipv6(text) is expected
