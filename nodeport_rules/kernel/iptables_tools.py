@@ -12,6 +12,7 @@ from typing import Literal
 from nodeport_rules.kernel.errors import KernelError, ToolFailed
 from nodeport_rules.kernel.namespaces import NetworkNamespace
 from nodeport_rules.kernel.processes import run
+from nodeport_rules.kernel.restore_blocks import lines_per_block, split_blocks
 
 Family = Literal["ipv4", "ipv6"]
 Variant = Literal["default", "nft", "legacy"]
@@ -76,12 +77,15 @@ def restore(
     """Load rules: `text` is input of iptables-restore, added to what is there.
 
     `namespace` None means the namespace that this process is in. With `flush`, each table in the
-    text is emptied first. `timeout` is in seconds. Raises `RestoreFailed` with the line refused
-    and its neighbours, or `ToolMissing`.
+    text is emptied first; without, blocks larger than this process may send are split (see
+    `restore_blocks`). `timeout` is in seconds. Raises `RestoreFailed` with the line refused and
+    its neighbours, or `ToolMissing`.
     """
     command = [program(family, "restore", variant), "-w"]
     if not flush:
         command.append("--noflush")
+        limit = lines_per_block() if variant != "legacy" else None
+        text = text if limit is None else split_blocks(text, limit)
     with _inside(namespace) as (lock, environment):
         try:
             run(command, text=text, timeout=timeout, keep_open=(lock,), environment=environment)

@@ -13,6 +13,7 @@ from nodeport_rules.kernel.errors import KernelError, NamespaceError, ToolFailed
 from nodeport_rules.kernel.iptables_tools import CountedRule, Family, RestoreFailed
 from nodeport_rules.kernel.namespaces import NetworkNamespace
 from nodeport_rules.kernel.processes import find_program, run
+from nodeport_rules.kernel.restore_blocks import split_blocks
 
 
 @pytest.fixture
@@ -54,6 +55,42 @@ def test_a_refused_line_is_shown_with_its_neighbours(namespace: NetworkNamespace
     assert ">      4: -A OURS --no-such-option" in message
     assert "       3: -A OURS -j ACCEPT" in message
     assert "       5: -A OURS -j DROP" in message
+
+
+def test_more_rules_than_one_message_of_an_ordinary_user_holds(
+    namespace: NetworkNamespace,
+) -> None:
+    """In a user namespace one block of these would be "Message too long"."""
+    number = 2000
+    rules = [
+        f'-A OURS -s 10.0.{n // 256}.{n % 256}/32 -m comment --comment "{n:200}" -j ACCEPT'
+        for n in range(number)
+    ]
+    text = "\n".join(["*filter", ":OURS - [0:0]", *rules, "-I INPUT 1 -j OURS", "COMMIT", ""])
+    iptables_tools.restore("ipv4", text, namespace=namespace)
+    saved = iptables_tools.save("ipv4", namespace=namespace, table="filter").splitlines()
+    assert [line for line in saved if line.startswith("-A OURS")] == rules
+    assert saved.count("-A INPUT -j OURS") == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (9, "*nat\n:A - [0:0]\n-A A -j B\n-A A -j C\nCOMMIT\n*filter\n-A X\nCOMMIT\n"),
+        (
+            2,
+            "*nat\n:A - [0:0]\n-A A -j B\nCOMMIT\n*nat\n-A A -j C\nCOMMIT\n*filter\n-A X\nCOMMIT\n",
+        ),
+        (
+            1,
+            "*nat\n:A - [0:0]\nCOMMIT\n*nat\n-A A -j B\nCOMMIT\n*nat\n-A A -j C\nCOMMIT\n"
+            "*filter\n-A X\nCOMMIT\n",
+        ),
+    ],
+)
+def test_splitting_blocks(limit: int, expected: str) -> None:
+    text = "*nat\n:A - [0:0]\n-A A -j B\n-A A -j C\nCOMMIT\n*filter\n-A X\nCOMMIT\n"
+    assert split_blocks(text, limit) == expected
 
 
 def test_rules_with_counters(namespace: NetworkNamespace) -> None:
