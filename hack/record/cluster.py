@@ -58,18 +58,28 @@ class Api:
 
     def request(self, method: str, path: str, body: Object | None = None) -> Object:
         """One request; the answer's JSON."""
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         try:
-            self._connection.request(method, path, json.dumps(body) if body else None, headers)
-            response = self._connection.getresponse()
-            data = response.read()
+            status, data = self._exchange(method, path, body)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise ApiError(f"{method} {path}: {error}") from error
         answer: Object = json.loads(data) if data[:1] == b"{" else {"text": data.decode()}
-        if response.status >= 400:
-            raise ApiError(f"{method} {path}: {response.status} {answer.get('message', answer)}")
+        if status >= 400:
+            raise ApiError(f"{method} {path}: {status} {answer.get('message', answer)}")
         return answer
+
+    def _exchange(self, method: str, path: str, body: Object | None) -> tuple[int, bytes]:
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        text = json.dumps(body) if body else None
+        try:
+            self._connection.request(method, path, text, headers)
+            response = self._connection.getresponse()
+        except (BrokenPipeError, http.client.RemoteDisconnected):
+            # The server ends connections that nobody uses for a while: a new one will do.
+            self._connection.close()
+            self._connection.request(method, path, text, headers)
+            response = self._connection.getresponse()
+        return response.status, response.read()
 
     def ready(self) -> bool:
         """Whether the API server answers, and has made the Service of its own."""

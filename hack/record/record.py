@@ -8,9 +8,9 @@ and EndpointSlices, and config.iptables.yaml, a KubeProxyConfiguration; host.yam
 lists the addresses of the host's eth0. The same folder under --out then holds those files, the
 objects as the API server returned them, and iptables.save and ip6tables.save.
 
-Everything runs in network, mount and process namespaces of its own and ends with this program; no
-root is needed where the host allows user namespaces. The servers are those that
-hack/tools/build.py builds.
+Everything runs in network, mount and process namespaces of its own and ends with this program.
+Without root it runs in a user namespace, where iptables-restore takes no more than a few hundred
+rules at once. The servers are those that hack/tools/build.py builds.
 """
 
 import argparse
