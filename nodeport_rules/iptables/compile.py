@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nodeport_rules.iptables.dispatch import Dispatch
-from nodeport_rules.iptables.names import is_per_service
 from nodeport_rules.iptables.parse import jump_target, parse_rules
-from nodeport_rules.iptables.service_chains import ChainNames, service_chains
+from nodeport_rules.iptables.service_chains import service_chains
 from nodeport_rules.model.family import Family
 from nodeport_rules.model.plan import ServicePlan
 from nodeport_rules.model.settings import NodeSettings
 from nodeport_rules.resources import render_template
+from nodeport_rules.ruleset.names import ChainNames, is_per_service
 from nodeport_rules.ruleset.ruleset import Chain, Ruleset, Table
 from nodeport_rules.ruleset.structure import structure_faults
 
@@ -39,7 +39,7 @@ def compile_ruleset(
     external: list[Chain] = []
     firewall: list[Chain] = []
     for plan in plans:
-        names = ChainNames.of(plan)
+        names = ChainNames.of(plan.service_port.name, plan.service_port.protocol)
         chains = service_chains(plan, names, settings, comments)
         endpoints.extend(chains.endpoints)
         policies.extend(chains.policies)

@@ -12,13 +12,13 @@ import ipaddress
 from collections import defaultdict
 
 from nodeport_rules.iptables.service_chains import (
-    ChainNames,
-    has_external_chain,
     has_firewall_chain,
+    policy_chain,
 )
 from nodeport_rules.model.family import Family
 from nodeport_rules.model.plan import ServicePlan, Target
 from nodeport_rules.model.settings import NodeSettings
+from nodeport_rules.ruleset.names import ChainNames
 
 NODE_PORTS_COMMENT = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
 
@@ -72,7 +72,7 @@ class Dispatch:
         if not port.cluster_ip:
             return
         if plan.internal in (Target.CLUSTER, Target.LOCAL):
-            self._jump(plan, port.cluster_ip, "cluster IP", names.policy(plan.internal))
+            self._jump(plan, port.cluster_ip, "cluster IP", policy_chain(names, plan.internal))
         else:
             self._refuse(
                 "KUBE-SERVICES", plan, plan.internal, f"-d {port.cluster_ip}/{self._length} "
@@ -80,14 +80,14 @@ class Dispatch:
 
     def _external_ips(self, plan: ServicePlan, names: ChainNames) -> None:
         for address in plan.service_port.external_ips:
-            if has_external_chain(plan):
+            if plan.serves_external:
                 self._jump(plan, address, "external IP", names.external)
             self._refuse_external(plan, address)
 
     def _load_balancer_ips(self, plan: ServicePlan, names: ChainNames) -> None:
         firewall = has_firewall_chain(plan)
         for address in plan.service_port.load_balancer_ips:
-            if has_external_chain(plan):
+            if plan.serves_external:
                 target = names.firewall if firewall else names.external
                 self._jump(plan, address, "loadbalancer IP", target)
             if firewall:
@@ -107,7 +107,7 @@ class Dispatch:
         if not port.node_port:
             return
         protocol = port.protocol
-        if has_external_chain(plan):
+        if plan.serves_external:
             rules = self.rules["nat", "KUBE-NODEPORTS"]
             match = f'-m comment --comment "{port.name}" -m {protocol} --dport {port.node_port}'
             settings = self._settings

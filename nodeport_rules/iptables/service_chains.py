@@ -11,18 +11,11 @@ from functools import cache
 
 import msgspec
 
-from nodeport_rules.iptables.names import (
-    EXTERNAL_PREFIX,
-    FIREWALL_PREFIX,
-    SERVICE_CLUSTER_PREFIX,
-    SERVICE_LOCAL_PREFIX,
-    endpoint_chain,
-    hash_suffix,
-)
 from nodeport_rules.model.endpoints import Endpoint
 from nodeport_rules.model.family import Family
 from nodeport_rules.model.plan import ServicePlan, Target
 from nodeport_rules.model.settings import LocalTraffic, NodeSettings
+from nodeport_rules.ruleset.names import SERVICE_CLUSTER_PREFIX, ChainNames, endpoint_chain
 from nodeport_rules.ruleset.ruleset import Chain
 
 _PROBABILITY_STEPS = 1 << 31
@@ -41,33 +34,9 @@ class ServiceChains(msgspec.Struct, frozen=True):
     firewall: Chain | None
 
 
-class ChainNames(msgspec.Struct, frozen=True):
-    """The names that the chains of one service port have, whether or not they exist."""
-
-    cluster: str
-    local: str
-    external: str
-    firewall: str
-
-    @classmethod
-    def of(cls, plan: ServicePlan) -> ChainNames:
-        port = plan.service_port
-        suffix = hash_suffix(port.name + port.protocol)
-        return cls(
-            SERVICE_CLUSTER_PREFIX + suffix,
-            SERVICE_LOCAL_PREFIX + suffix,
-            EXTERNAL_PREFIX + suffix,
-            FIREWALL_PREFIX + suffix,
-        )
-
-    def policy(self, target: Target) -> str:
-        """The chain that chooses among the endpoints of `target`."""
-        return self.local if target is Target.LOCAL else self.cluster
-
-
-def has_external_chain(plan: ServicePlan) -> bool:
-    """Whether there is a KUBE-EXT chain: it can be reached from outside and has endpoints."""
-    return plan.has_endpoints and plan.service_port.external
+def policy_chain(names: ChainNames, target: Target) -> str:
+    """The chain that chooses among the endpoints of `target`."""
+    return names.local if target is Target.LOCAL else names.cluster
 
 
 def has_firewall_chain(plan: ServicePlan) -> bool:
@@ -127,7 +96,7 @@ def service_chains(
     return ServiceChains(
         endpoints=_endpoint_chains(plan, chain_of, settings, comments),
         policies=tuple(policies),
-        external=_external_chain(plan, names, settings) if has_external_chain(plan) else None,
+        external=_external_chain(plan, names, settings) if plan.serves_external else None,
         firewall=_firewall_chain(plan, names, settings) if has_firewall_chain(plan) else None,
     )
 
@@ -244,7 +213,7 @@ def _external_chain(plan: ServicePlan, names: ChainNames, settings: NodeSettings
             f' destinations" -m addrtype --src-type LOCAL -j {names.cluster}'
         )
     if plan.external in (Target.CLUSTER, Target.LOCAL):
-        rules.append(f"{start}-j {names.policy(plan.external)}")
+        rules.append(f"{start}-j {policy_chain(names, plan.external)}")
     return Chain(name, tuple(rules))
 
 

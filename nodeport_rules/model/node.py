@@ -14,7 +14,7 @@ from nodeport_rules.model.endpoints import Endpoint, ServicePortKey, endpoints_b
 from nodeport_rules.model.family import Family, of_family
 from nodeport_rules.model.options import DetectLocalMode, ProxyOptions
 from nodeport_rules.model.plan import Place, ServicePlan, plan_service_ports
-from nodeport_rules.model.service_ports import ServicePort, service_ports
+from nodeport_rules.model.service_ports import ServicePort, service_counts, service_ports
 from nodeport_rules.model.settings import LocalDetector, LocalTraffic, NodeSettings
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -30,6 +30,10 @@ class FamilyState(msgspec.Struct, frozen=True):
     total_endpoints: int
     """Every endpoint once for each service port that has it, ready or not."""
     conflicts: tuple[Conflict, ...]
+    service_cidrs: tuple[str, ...] = ()
+    """The Service CIDRs that are known for certain."""
+    other_cluster_ips: tuple[str, ...] = ()
+    """Cluster IPs of Services that are not this proxy's (labelled for another one)."""
 
 
 def family_state(snapshot: Snapshot, family: Family, options: ProxyOptions) -> FamilyState:
@@ -38,7 +42,34 @@ def family_state(snapshot: Snapshot, family: Family, options: ProxyOptions) -> F
     ports, conflicts = settle_claims(claimed)
     endpoints = endpoints_by_service_port(snapshot.slices, family)
     total = sum(len(endpoints.get(port.key, ())) for port in ports)
-    return FamilyState(family, tuple(ports), endpoints, total, tuple(conflicts))
+    return FamilyState(
+        family=family,
+        ports=tuple(ports),
+        endpoints=endpoints,
+        total_endpoints=total,
+        conflicts=tuple(conflicts),
+        service_cidrs=_service_cidrs(snapshot, family, options),
+        other_cluster_ips=_other_cluster_ips(snapshot, family),
+    )
+
+
+def _service_cidrs(snapshot: Snapshot, family: Family, options: ProxyOptions) -> tuple[str, ...]:
+    """The Service CIDRs that a flag or a ServiceCIDR object gives, sorted."""
+    cidrs = options.service_cidrs or tuple(
+        cidr for one in snapshot.service_cidrs for cidr in one.spec.cidrs or ()
+    )
+    return tuple(sorted(set(of_family(cidrs, family))))
+
+
+def _other_cluster_ips(snapshot: Snapshot, family: Family) -> tuple[str, ...]:
+    """Cluster IPs of Services that this proxy has no rules for, sorted by their text."""
+    others = (
+        service.spec.cluster_ips or [service.spec.cluster_ip or ""]
+        for service in snapshot.services
+        if not service_counts(service)
+    )
+    found = {ip for ips in others for ip in of_family(ips, family) if ip not in ("", "None")}
+    return tuple(sorted(found))
 
 
 def plan_node(state: FamilyState, settings: NodeSettings) -> list[ServicePlan]:

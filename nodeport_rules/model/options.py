@@ -21,6 +21,7 @@ class Backend(StrEnum):
     """The kernel's firewall that rules are written for: kube-proxy's `mode`."""
 
     IPTABLES = "iptables"
+    NFTABLES = "nftables"
 
 
 class DetectLocalMode(StrEnum):
@@ -51,6 +52,8 @@ class ProxyOptions(msgspec.Struct, frozen=True):
     allow_external_ips: bool = True
     conntrack_liberal: bool = False
     nfacct: bool = False
+    service_cidrs: tuple[str, ...] = ()
+    """The cluster's Service CIDRs where a flag gives them; empty: those of ServiceCIDR objects."""
 
 
 class _Checker:
@@ -79,21 +82,25 @@ class _Checker:
 def proxy_options(
     configuration: ProxyConfiguration,
     *,
+    backend: Backend = Backend.IPTABLES,
     where: str = "",
     flags: Mapping[str, str] | None = None,
     nfacct: bool = False,
+    service_cidrs: tuple[str, ...] = (),
 ) -> tuple[ProxyOptions, list[Fault]]:
-    """The options for iptables mode in `configuration`, and everything that is wrong with them.
+    """The options for one backend in `configuration`, and everything that is wrong with them.
 
     `where` names the file; `flags` tells for a field's path the flag that gave it instead, for
     messages. With faults, the options returned hold defaults in place of what is wrong.
     """
     checker = _Checker(where, flags or {})
-    iptables = configuration.iptables
+    nftables = backend is Backend.NFTABLES
+    section = configuration.nftables if nftables else configuration.iptables
     conntrack = configuration.conntrack
     detect = configuration.detect_local
-    localhost = iptables.localhost_node_ports if iptables else None
-    primary, cidrs = _node_port_addresses(configuration.node_port_addresses or [], checker)
+    localhost = configuration.iptables.localhost_node_ports if configuration.iptables else None
+    addresses = configuration.node_port_addresses or ([PRIMARY] if nftables else [])
+    primary, cidrs = _node_port_addresses(addresses, checker)
     options = ProxyOptions(
         hostname_override=_hostname(configuration.hostname_override or "", checker),
         bind_addresses=_bind_addresses(configuration.bind_address or "", checker),
@@ -109,12 +116,15 @@ def proxy_options(
         ),
         node_port_primary=primary,
         node_port_cidrs=cidrs,
-        masquerade_bit=_masquerade_bit(iptables.masquerade_bit if iptables else None, checker),
-        masquerade_all=bool(iptables and iptables.masquerade_all),
-        localhost_node_ports=localhost is not False,
+        masquerade_bit=_masquerade_bit(
+            section.masquerade_bit if section else None, f"{backend}.masqueradeBit", checker
+        ),
+        masquerade_all=bool(section and section.masquerade_all),
+        localhost_node_ports=localhost is not False and not nftables,
         allow_external_ips=(configuration.feature_gates or {}).get("AllowServiceExternalIPs", True),
         conntrack_liberal=bool(conntrack and conntrack.tcp_be_liberal),
         nfacct=nfacct,
+        service_cidrs=service_cidrs,
     )
     _check_interface_modes(options, checker)
     return options, checker.faults
@@ -230,10 +240,10 @@ def _node_port_addresses(addresses: list[str], checker: _Checker) -> tuple[bool,
     return False, tuple(cidr for cidr in cidrs if cidr)
 
 
-def _masquerade_bit(bit: int | None, checker: _Checker) -> int:
+def _masquerade_bit(bit: int | None, field: str, checker: _Checker) -> int:
     if bit is None:
         return DEFAULT_MASQUERADE_BIT
     if not 0 <= bit <= 31:
-        checker.fault("iptables.masqueradeBit", f"{bit} is no bit of a mark; it is one of 0 to 31")
+        checker.fault(field, f"{bit} is no bit of a mark; it is one of 0 to 31")
         return DEFAULT_MASQUERADE_BIT
     return bit

@@ -50,6 +50,17 @@ class ServicePlan(msgspec.Struct, frozen=True):
     external: Target
     """Traffic from outside to node port, external and load-balancer IPs (where it has any)."""
 
+    @property
+    def serves_external(self) -> bool:
+        """Whether node port, external and load-balancer IPs lead anywhere (to KUBE-EXT)."""
+        return self.has_endpoints and self.service_port.external
+
+    def endpoints_of(self, target: Target) -> tuple[Endpoint, ...]:
+        """The endpoints that `target` stands for; none for REJECT and DROP."""
+        if target is Target.CLUSTER:
+            return self.cluster_endpoints
+        return self.local_endpoints if target is Target.LOCAL else ()
+
     def reachable_endpoints(self) -> tuple[Endpoint, ...]:
         """Cluster and local endpoints together, in their order, each once."""
         if not self.local_endpoints:

@@ -50,6 +50,9 @@ class NodeSettings(msgspec.Struct, frozen=True):
     """Whether nf_conntrack_tcp_be_liberal is 1: packets of state INVALID are then not dropped."""
     nfacct: bool = False
     """Whether kube-proxy's two nfacct counters exist in this node's kernel."""
+    service_cidrs: tuple[str, ...] = ()
+    """Where cluster IPs come from, as far as that is known for certain: nftables drops what goes
+    to an address in them that no Service has."""
 
     @property
     def masquerade_mark(self) -> str:

@@ -12,6 +12,25 @@ class Chain(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     rules: tuple[str, ...]
+    hook: str = ""
+    """nftables: what makes it a base chain (`type nat hook output priority -100; …`)."""
+    comment: str = ""
+    """nftables: the chain's comment."""
+
+
+class Map(msgspec.Struct, frozen=True):
+    """An nftables map or set.
+
+    `declaration` is all of its properties, as nft prints them: type, flags, counter, comment.
+    `elements` are key and value as nft prints them, without counters; the value of a set's element
+    is empty. Where the kernel itself adds elements (`dynamic`), they are not part of the ruleset.
+    """
+
+    name: str
+    declaration: tuple[str, ...]
+    elements: dict[str, str] = {}
+    is_set: bool = False
+    dynamic: bool = False
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -23,14 +42,18 @@ class Table(msgspec.Struct, frozen=True):
 
     name: str
     chains: tuple[Chain, ...]
-    hooks: tuple[Chain, ...]
+    hooks: tuple[Chain, ...] = ()
+    family: str = ""
+    """nftables: the table's family, `ip` or `ip6`."""
+    maps: tuple[Map, ...] = ()
+    """nftables: maps and sets, in the order in which they can be created."""
 
     def rule_count(self) -> int:
         return sum(len(chain.rules) for chain in (*self.chains, *self.hooks))
 
 
 class Ruleset(msgspec.Struct, frozen=True):
-    """All of our rules for one program (`iptables` or `ip6tables`)."""
+    """All of our rules for one program: `iptables`, `ip6tables` or `nft`."""
 
     program: str
     tables: tuple[Table, ...]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodeport_rules.iptables import names
+from nodeport_rules.ruleset import names
 
 KERNEL_LIMIT = 28
 """XT_EXTENSION_MAXNAMELEN less the final NUL."""

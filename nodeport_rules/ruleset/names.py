@@ -1,4 +1,4 @@
-"""Names of chains: a prefix and a hash of the service port.
+"""Names of chains, the same in both backends: a prefix and a hash of the service port.
 
 Others read these names and kube-proxy deletes chains by them, so they are kube-proxy's exactly:
 the first 16 characters of the base32 (RFC 4648) of the SHA-256 of the service port's name, its
@@ -9,6 +9,8 @@ the name of an iptables chain; these have 25 at most.
 from __future__ import annotations
 
 import hashlib
+
+import msgspec
 
 SERVICE_CLUSTER_PREFIX = "KUBE-SVC-"
 SERVICE_LOCAL_PREFIX = "KUBE-SVL-"
@@ -52,3 +54,26 @@ def endpoint_chain(service_port_name: str, protocol: str, endpoint: str) -> str:
 def is_per_service(chain_name: str) -> bool:
     """Whether the chain belongs to one service port, as its name tells."""
     return chain_name.startswith(PER_SERVICE_PREFIXES)
+
+
+class ChainNames(msgspec.Struct, frozen=True):
+    """The names that the chains of one service port have, whether or not they exist."""
+
+    cluster: str
+    """`KUBE-SVC-…`: chooses among the cluster endpoints."""
+    local: str
+    """`KUBE-SVL-…`: chooses among the endpoints of this node."""
+    external: str
+    """`KUBE-EXT-…`: node port, external IPs and load-balancer IPs."""
+    firewall: str
+    """`KUBE-FW-…`: the sources that a load balancer allows."""
+
+    @classmethod
+    def of(cls, service_port_name: str, protocol: str) -> ChainNames:
+        suffix = hash_suffix(service_port_name + protocol)
+        return cls(
+            SERVICE_CLUSTER_PREFIX + suffix,
+            SERVICE_LOCAL_PREFIX + suffix,
+            EXTERNAL_PREFIX + suffix,
+            FIREWALL_PREFIX + suffix,
+        )
