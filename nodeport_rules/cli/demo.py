@@ -10,6 +10,7 @@ import typer
 
 from nodeport_rules.cli import flags
 from nodeport_rules.cli.output import EXIT_INCOMPLETE, EXIT_OK, say
+from nodeport_rules.cli.progress import stages
 from nodeport_rules.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def _run(console: Console, demo: Demo, connections: int, title: str) -> bool:
     sound = True
     with demo.running() as sandbox:
         for position, port in enumerate(demo.service_ports):
-            measurement = demo.measure(sandbox, position, connections)
+            with stages() as progress:
+                progress.begin(f"Connecting to {port.name}")
+                measurement = demo.measure(sandbox, position, connections)
             nodes = " and ".join(node.address for node in demo.nodes)
             console.rule(
                 f"{port.name}: {port.protocol} node port {port.node_port}{title}", align="left"
