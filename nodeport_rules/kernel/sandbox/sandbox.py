@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -196,8 +197,6 @@ class Sandbox:
 
 def _outside_of(node: NodeMachine, addresses: Iterable[str]) -> list[str]:
     """Those addresses that no pod network of the node contains."""
-    import ipaddress
-
     networks = [ipaddress.ip_network(one) for one in node.pod_cidrs]
     return [
         one
