@@ -6,6 +6,7 @@ from typing import Any
 from state import DUAL, NODE, Object, State, config, node, port, ready, standard
 
 _TWO_EACH = ("192.168.1.100/24", "192.168.1.101/24", "2001:db8:1::100/64", "2001:db8:1::200/64")
+_ONE_EACH = ("192.168.1.100/24", "2001:db8:1::100/64")
 _INTERNAL_V4 = ("InternalIP", "192.168.1.100")
 _INTERNAL_V6 = ("InternalIP", "2001:db8:1::100")
 
@@ -43,13 +44,15 @@ def node_port_addresses() -> Iterator[State]:
         "no-match": ["203.0.113.0/24", "2001:db8:ffff::/64"],
         "overlapping": ["192.168.0.0/16", "192.168.1.100/32", "192.168.1.0/24", "0.0.0.0/0"],
         "host-bits": ["192.168.1.77/24", "2001:db8:1::77/64"],
-        "link-local": ["fe80::/10", "192.168.1.0/24"],
     }.items():
         yield _case(f"nodeport-{name}", nodePortAddresses=wanted)
     wanted = ["192.168.1.0/24", "2001:db8:1::/64"]
     for name, chosen in {"two-each": wanted, "two-each-primary": ["primary"]}.items():
         settings = config(nodePortAddresses=chosen)
         yield standard(State(f"nodeport-{name}", settings, host=_TWO_EACH))
+    settings = config(nodePortAddresses=["fe80::/10", "192.168.1.0/24"])
+    addresses = (*_ONE_EACH, "fe80::77/64")
+    yield standard(State("nodeport-link-local", settings, host=addresses))
     off: Object = {"iptables": {"localhostNodePorts": False}}
     for name, chosen in {
         "only": ["127.0.0.0/8"],
@@ -75,12 +78,16 @@ _NODES: dict[str, list[tuple[str, str]]] = {
 
 
 def primary_addresses() -> Iterator[State]:
-    """`nodePortAddresses: primary`, for unusual Nodes."""
+    """`nodePortAddresses: primary`, for unusual Nodes.
+
+    In some of them the node's address is none of the host's: then nothing accepts node ports.
+    """
+    primary = config(nodePortAddresses=["primary"])
     for name in ("v4-only", "v6-only", "external-only", "two-internal"):
-        yield _case(f"primary-{name}", node(_NODES[name]), nodePortAddresses=["primary"])
+        yield standard(State(f"primary-{name}", primary, node(_NODES[name]), _ONE_EACH))
     for name, address in {"v4": "192.168.1.55", "v6": "2001:db8:1::100"}.items():
         settings = config(nodePortAddresses=["primary"], bindAddress=address)
-        yield standard(State(f"primary-bind-{name}", settings))
+        yield standard(State(f"primary-bind-{name}", settings, host=_ONE_EACH))
 
 
 def own_address() -> Iterator[State]:

@@ -38,8 +38,11 @@ def prepare_host() -> None:
 
 
 @contextmanager
-def host(addresses: tuple[str, ...]) -> Iterator[None]:
-    """A fresh network namespace with eth0, from which the API server can be reached."""
+def host(addresses: tuple[str, ...], link_local: bool = True) -> Iterator[None]:
+    """A fresh network namespace with eth0, from which the API server can be reached.
+
+    eth0 has these addresses, and with `link_local` the IPv6 one that the kernel gives it.
+    """
     inside = ["ip", "-n", NAMESPACE]
     run(["ip", "netns", "add", NAMESPACE])
     try:
@@ -50,6 +53,8 @@ def host(addresses: tuple[str, ...]) -> Iterator[None]:
         run(["ip", "addr", "add", f"{ADDRESS}/24", "dev", "api0"])
         run(["ip", "link", "set", "api0", "up"])
         run([*inside, "link", "set", "lo", "up"])
+        if not link_local:
+            run([*inside, "link", "set", "eth0", "addrgenmode", "none"])
         for address in addresses:
             run([*inside, "addr", "add", address, "dev", "eth0", *_nodad(address)])
         run([*inside, "link", "set", "eth0", "up"])

@@ -5,7 +5,7 @@
 
 Every folder of --states (or only those named) holds objects.json, a v1 List with a Node, Services
 and EndpointSlices, and config.iptables.yaml, a KubeProxyConfiguration; host.yaml, if there is one,
-lists the addresses of the host's eth0. The same folder under --out then holds those files, the
+lists all addresses of the host's eth0. The same folder under --out then holds those files, the
 objects as the API server returned them, and iptables.save and ip6tables.save.
 
 Everything runs in network, mount and process namespaces of its own and ends with this program.
@@ -48,7 +48,7 @@ def record_state(api: cluster.Api, source: Path, target: Path, options: argparse
     if host_file.exists():
         addresses = tuple(yaml.safe_load(host_file.read_text(encoding="utf-8"))["addresses"])
     api.load(objects["items"])
-    with tempfile.TemporaryDirectory() as scratch, node.host(addresses):
+    with tempfile.TemporaryDirectory() as scratch, node.host(addresses, not host_file.exists()):
         try:
             v4, v6 = node.record(
                 options.tools, yaml.safe_load(config_text), Path(scratch), options.timeout
