@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from nodeport_rules import __version__
 from nodeport_rules.cli.demo import demo
-from nodeport_rules.cli.output import EXIT_ERROR, say, say_faults
+from nodeport_rules.cli.output import EXIT_ERROR, OutputError, give_up_stdout, say, say_faults
 from nodeport_rules.cli.render import render
 from nodeport_rules.errors import InputError, NodeportRulesError
 
@@ -63,12 +62,17 @@ def main() -> None:
         if count > 1:
             say("error", f"{count} faults; nothing was written")
         sys.exit(EXIT_ERROR)
+    except OutputError as error:
+        give_up_stdout()
+        say("error", str(error))
+        sys.exit(EXIT_ERROR)
     except NodeportRulesError as error:
         say("error", str(error))
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has had enough; that is no fault.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        # What is read and written on purpose has its own messages; this is --help to a full disk.
+        give_up_stdout()
+        say("error", str(error))
+        sys.exit(EXIT_ERROR)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import typer
 
-from nodeport_rules.errors import Fault
+from nodeport_rules.errors import Fault, NodeportRulesError
 
 EXIT_OK = 0
 EXIT_INCOMPLETE = 1
@@ -18,11 +20,19 @@ _BLOCK = 1 << 20
 _COLOURS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}
 
 
+class OutputError(NodeportRulesError):
+    """What was to be printed could not be written."""
+
+
 def say(kind: str, message: str) -> None:
     """One line on stderr: `error: …`, `warning: …`, `note: …` or `assumed: …`."""
+    if sys.stderr is None:  # closed (2>&-); print would take stdout in its place
+        return
     colour = _COLOURS.get(kind) if sys.stderr.isatty() else None
     prefix = typer.style(f"{kind}:", fg=colour, bold=True) if colour else f"{kind}:"
-    print(prefix, message, file=sys.stderr)
+    # Whoever closed or filled it does not want to hear; the rules are not to suffer for it.
+    with contextlib.suppress(OSError):
+        print(prefix, message, file=sys.stderr)
 
 
 def say_faults(faults: Iterable[Fault]) -> int:
@@ -34,17 +44,38 @@ def say_faults(faults: Iterable[Fault]) -> int:
 
 
 def write_pieces(pieces: Iterable[str]) -> None:
-    """Writes text to stdout in large blocks."""
+    """Writes text to stdout in large blocks; stops quietly when its reader has had enough.
+
+    Raises OutputError when it cannot be written.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
+    try:
+        for block in _blocks(pieces):
+            sys.stdout.write(block)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        give_up_stdout()
+    except OSError as error:
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from None
+
+
+def _blocks(pieces: Iterable[str]) -> Iterator[str]:
     waiting: list[str] = []
     length = 0
     for piece in pieces:
         waiting.append(piece)
         length += len(piece)
         if length >= _BLOCK:
-            sys.stdout.write("".join(waiting))
+            yield "".join(waiting)
             waiting, length = [], 0
-    sys.stdout.write("".join(waiting))
-    sys.stdout.flush()
+    yield "".join(waiting)
+
+
+def give_up_stdout() -> None:
+    """Lets what waits to be written go nowhere; at its end the interpreter would fail over it."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def plural(count: int, one: str, many: str = "") -> str:

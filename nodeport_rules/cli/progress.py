@@ -52,7 +52,7 @@ class Stages:
 @contextmanager
 def stages() -> Iterator[Stages]:
     """Stages that appear on stderr after a second, when it is a terminal, and go when done."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield Stages(None)
         return
     from rich.console import Console
@@ -65,6 +65,8 @@ def stages() -> Iterator[Stages]:
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
+        # While a bar is shown, rich would send what is written to stdout to its own console.
+        redirect_stdout=False,
     )
     timer = threading.Timer(SECONDS_BEFORE_SHOWN, progress.start)
     timer.daemon = True

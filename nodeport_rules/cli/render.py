@@ -109,13 +109,17 @@ def render(
         if family is None and len(families) == 1:
             _note_ipv6(compilation)
         rules = (compilation.rules(n, f, progress.track) for n in nodes for f in families)
+        whole: list[NodeRules] = []
         if output == TEXT:
             # Compiled before anything is written, so that stdout holds all or nothing.
-            write_pieces(_text_pieces(list(rules), variant, given.verbose))
+            whole = list(rules)
         elif output == JSON:
             write_pieces(_json_pieces(rules, compilation))
         else:
             _write_folder(Path(output), rules, variant, given.verbose)
+    # No bar is left to be shown among the rules, where they go to a terminal.
+    if output == TEXT:
+        write_pieces(_text_pieces(whole, variant, given.verbose))
     raise typer.Exit(EXIT_INCOMPLETE if faulty else EXIT_OK)
 
 
@@ -217,8 +221,11 @@ def _write_folder(
             written += 1
             if verbose:
                 _say_counts(one)
+    except FileExistsError:
+        raise UsageError(f"-o {quote(str(folder))}: it is a file; name a folder") from None
     except OSError as error:
-        raise UsageError(f"-o {quote(str(folder))}: {error.strerror}: {error.filename}") from None
+        at = quote(str(error.filename or folder))
+        raise UsageError(f"-o {quote(str(folder))}: {at}: {error.strerror}") from None
     say("note", f"wrote {plural(written, 'file')} to {folder}")
 
 

@@ -124,6 +124,8 @@ def _read_config(path: Path) -> tuple[ProxyConfiguration, list[Fault]]:
     from nodeport_rules.kube.sources import read_texts
     from nodeport_rules.kube.yaml_documents import yaml_documents
 
+    if path.is_dir():
+        raise UsageError(f"--config {quote(str(path))}: it is a folder; name the file")
     text = next(read_texts([str(path)], None))
     if isinstance(text, Fault):
         raise InputError([text])
@@ -206,7 +208,7 @@ def _feature_gates(text: str | None) -> tuple[dict[str, bool], list[Fault]]:
         name, _, value = part.strip().partition("=")
         if not name or value.lower() not in ("true", "false"):
             faults.append(
-                Fault("--feature-gates", "", "", f"{part!r}: write NAME=true or NAME=false")
+                Fault("--feature-gates", "", "", f"{quote(part)}: write NAME=true or NAME=false")
             )
         else:
             gates[name] = value.lower() == "true"
