@@ -16,9 +16,9 @@ from nodeport_rules.kube.objects import KubeObject
 from nodeport_rules.model.claims import Conflict
 from nodeport_rules.model.family import BOTH_FAMILIES, Family
 from nodeport_rules.model.node import FamilyState, family_state, node_settings, plan_node
-from nodeport_rules.model.options import ProxyOptions
+from nodeport_rules.model.options import DetectLocalMode, ProxyOptions
 from nodeport_rules.model.plan import ServicePlan
-from nodeport_rules.model.settings import NodeSettings
+from nodeport_rules.model.settings import LocalTraffic, NodeSettings
 from nodeport_rules.ruleset.ruleset import Ruleset
 
 ASSUMED_NODE = "node-1"
@@ -109,6 +109,19 @@ class Compilation:
             return next(iter(self.nodes))
         say("assumed", f"node {ASSUMED_NODE}: there is no Node among the objects and no --node")
         return ASSUMED_NODE
+
+    def warn_of_undetected(self, node: str, families: Iterable[Family]) -> None:
+        """Says where `detectLocalMode: NodeCIDR` has no podCIDR to tell a pod's traffic by."""
+        if self.options.detect_local_mode is not DetectLocalMode.NODE_CIDR:
+            return
+        for family in families:
+            detector = self.settings(node, family).local_detector
+            if detector.kind is LocalTraffic.NOT_DETECTED:
+                say(
+                    "warning",
+                    f"node {node}: detectLocalMode is NodeCIDR, but there is no {family.api_name}"
+                    " podCIDR: no rule tells its pods' traffic apart (kube-proxy would wait)",
+                )
 
     def warn_of_unknown(self, nodes: Iterable[str]) -> None:
         """Says of which nodes there is no Node object, where others have one."""

@@ -190,7 +190,8 @@ NodeAddresses = Annotated[
     typer.Option(
         "--node-address",
         metavar="IP",
-        help="An address that the node has, besides those in its Node object. May be repeated.",
+        help="An address that the node has; given at all, they take the place of those in its Node"
+        " object. May be repeated.",
         rich_help_panel=SETTINGS,
     ),
 ]

@@ -50,7 +50,7 @@ def check_slice(item: EndpointSlice, problems: Problems) -> EndpointSlice | None
     problems.label("metadata.namespace", item.namespace)
     problems.one_of("addressType", item.address_type, (IPV4, IPV6, "FQDN"))
     service = item.labels.get(SERVICE_NAME_LABEL)
-    if service is not None:
+    if service:  # one that is empty belongs to no Service, as one that is missing
         problems.label(f"metadata.labels[{quote(SERVICE_NAME_LABEL)}]", service)
     if len(problems.found) > before:
         return None

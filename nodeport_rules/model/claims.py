@@ -76,12 +76,15 @@ def _without(port: ServicePort, lost: set[_Claim]) -> ServicePort:
     def kept(ips: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(ip for ip in ips if _Claim(ip, port.port, port.protocol) not in lost)
 
+    node_port = 0 if _Claim("", port.node_port, port.protocol) in lost else port.node_port
+    external_ips, load_balancer_ips = kept(port.external_ips), kept(port.load_balancer_ips)
     return msgspec.structs.replace(
         port,
         cluster_ip="".join(kept((port.cluster_ip,))),
-        node_port=(0 if _Claim("", port.node_port, port.protocol) in lost else port.node_port),
-        external_ips=kept(port.external_ips),
-        load_balancer_ips=kept(port.load_balancer_ips),
+        node_port=node_port,
+        external_ips=external_ips,
+        load_balancer_ips=load_balancer_ips,
+        external=bool(node_port or external_ips or load_balancer_ips),
     )
 
 

@@ -44,15 +44,12 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
 def slice_counts(endpoint_slice: EndpointSlice) -> bool:
     """Whether this proxy looks at the slice at all.
 
-    As kube-proxy: slices of headless Services, and those that another proxy is to handle, do not
-    count (labels `service.kubernetes.io/headless` and `service.kubernetes.io/service-proxy-name`).
+    Slices of headless Services do not count. One that is labelled for another proxy does: recorded
+    kube-proxy looks at that label of Services only.
     """
     labels = endpoint_slice.metadata.labels
     return (
-        labels is not None
-        and bool(labels.get(SERVICE_NAME_LABEL))
-        and SERVICE_PROXY_NAME_LABEL not in labels
-        and HEADLESS_LABEL not in labels
+        labels is not None and bool(labels.get(SERVICE_NAME_LABEL)) and HEADLESS_LABEL not in labels
     )
 
 

@@ -88,7 +88,7 @@ def node_settings(
     """The settings of one node for one family.
 
     `node` is its Node object, None when that is not known. `host_addresses` are addresses that
-    the host has besides those in the Node object.
+    the host has, where that is known better than from the Node object.
     """
     node_ip = _node_ip(options, family, node, host_addresses)
     addresses = _node_port_addresses(options, family, node, node_ip, host_addresses)
@@ -118,15 +118,18 @@ def _node_ip(
     options: ProxyOptions, family: Family, node: Node | None, host_addresses: Sequence[str]
 ) -> str:
     """The node's primary address: `bindAddress`, else the first internal one, else the first
-    external one (as kube-proxy takes them from the Node), else the first that a flag gave."""
+    external one of its Node, else (as in kube-proxy) the loopback address.
+
+    Without a Node object the first address that a flag gives takes the Node's place.
+    """
     if family in options.bind_addresses:
         return options.bind_addresses[family]
     candidates = [
         *_addresses_of_type(node, "InternalIP"),
         *_addresses_of_type(node, "ExternalIP"),
-        *host_addresses,
+        *(host_addresses if node is None else ()),
     ]
-    return next(iter(of_family(candidates, family)), "")
+    return next(iter(of_family(candidates, family)), _LOOPBACK[family])
 
 
 def _local_detector(options: ProxyOptions, family: Family, node: Node | None) -> LocalDetector:
@@ -151,7 +154,8 @@ def pod_cidrs(node: Node | None) -> list[str]:
 
 def _node_port_cidrs(options: ProxyOptions, family: Family, node_ip: str) -> tuple[str, ...]:
     if options.node_port_primary:
-        return (f"{node_ip}/{family.host_prefix_length}",) if node_ip else ()
+        known = node_ip != _LOOPBACK[family]
+        return (f"{node_ip}/{family.host_prefix_length}",) if known else ()
     return of_family(options.node_port_cidrs, family)
 
 
@@ -165,18 +169,15 @@ def _node_port_addresses(
     """The local addresses that `nodePortAddresses` selects; None for all of them.
 
     A family for which the list has no CIDR accepts on all of its local addresses, in both modes of
-    kube-proxy. Addresses in the Node object of type ExternalIP may belong to a device in front of
-    the node, so they are local only when a flag says so.
+    kube-proxy. What is local is told by flags, else by the Node object: its internal addresses
+    and the node's primary one. Other external addresses may belong to a device in front of it.
     """
     cidrs = _node_port_cidrs(options, family, node_ip)
     if not cidrs or any(cidr.endswith("/0") for cidr in cidrs):
         return None
     networks = [ipaddress.ip_network(cidr) for cidr in cidrs]
-    local = {
-        _LOOPBACK[family],
-        *of_family([*_addresses_of_type(node, "InternalIP"), *host_addresses], family),
-        *([node_ip] if node_ip else []),
-    }
+    known = host_addresses or [*_addresses_of_type(node, "InternalIP"), node_ip]
+    local = {_LOOPBACK[family], *of_family(list(known), family)}
     selected = [
         address
         for address in map(ipaddress.ip_address, local)

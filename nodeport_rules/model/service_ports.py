@@ -6,12 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from nodeport_rules.kube.objects import Service, ServicePortSpec
-from nodeport_rules.model.endpoints import (
-    HEADLESS_LABEL,
-    SERVICE_PROXY_NAME_LABEL,
-    ServicePortKey,
-)
+from nodeport_rules.kube.objects import Service
+from nodeport_rules.model.endpoints import SERVICE_PROXY_NAME_LABEL, ServicePortKey
 from nodeport_rules.model.family import Family, of_family
 
 DEFAULT_AFFINITY_SECONDS = 10800
@@ -31,9 +27,16 @@ class ServicePort(msgspec.Struct, frozen=True):
     node_port: int
     """0: none."""
     external_ips: tuple[str, ...]
+    """Empty with the feature gate `AllowServiceExternalIPs` off."""
     load_balancer_ips: tuple[str, ...]
     source_ranges: tuple[str, ...]
     """CIDRs that may reach the load-balancer IPs; empty: everybody."""
+    external: bool
+    """Whether it has a node port, a load-balancer IP or an external IP.
+
+    External IPs count for this with the feature gate off, too (recorded): then the choice of
+    endpoints is the same, and only the way there is missing.
+    """
     external_policy_local: bool
     internal_policy_local: bool
     affinity_seconds: int
@@ -42,11 +45,6 @@ class ServicePort(msgspec.Struct, frozen=True):
     """0: none."""
     created: str
     """`creationTimestamp` (RFC 3339, UTC), empty when the Service is not in a cluster."""
-
-    @property
-    def external(self) -> bool:
-        """Whether it can be reached from outside: node port, load-balancer IP or external IP."""
-        return bool(self.node_port or self.load_balancer_ips or self.external_ips)
 
     @property
     def uses_cluster_endpoints(self) -> bool:
@@ -58,13 +56,16 @@ class ServicePort(msgspec.Struct, frozen=True):
 
 
 def service_counts(service: Service) -> bool:
-    """Whether this proxy has rules for the Service (kube-proxy's conditions)."""
+    """Whether this proxy has rules for the Service.
+
+    Recorded: of the two labels that set objects aside, kube-proxy looks at that for another proxy
+    on Services, and at that for headless ones on slices.
+    """
     labels = service.metadata.labels or {}
     return (
         service.spec.type != "ExternalName"
         and service.spec.cluster_ip not in (None, "", "None")
         and SERVICE_PROXY_NAME_LABEL not in labels
-        and HEADLESS_LABEL not in labels
     )
 
 
@@ -93,7 +94,8 @@ def _ports_of(
     spec = service.spec
     namespace, name = service.namespace, service.name
     external_local = spec.external_traffic_policy == "Local"
-    external_ips = of_family(spec.external_ips, family) if allow_external_ips else ()
+    external_ips = of_family(spec.external_ips, family)
+    load_balancer_ips = _load_balancer_ips(service, family)
     health_check = (
         spec.health_check_node_port or 0 if spec.type == "LoadBalancer" and external_local else 0
     )
@@ -106,20 +108,17 @@ def _ports_of(
             protocol=protocol,
             port=port.port,
             cluster_ip=cluster_ip,
-            node_port=_node_port(port),
-            external_ips=external_ips,
-            load_balancer_ips=_load_balancer_ips(service, family),
+            node_port=port.node_port or 0,
+            external_ips=external_ips if allow_external_ips else (),
+            load_balancer_ips=load_balancer_ips,
             source_ranges=_source_ranges(service, family),
+            external=bool(port.node_port or external_ips or load_balancer_ips),
             external_policy_local=external_local,
             internal_policy_local=spec.internal_traffic_policy == "Local",
             affinity_seconds=_affinity_seconds(service),
             health_check_node_port=health_check,
             created=service.metadata.creation_timestamp or "",
         )
-
-
-def _node_port(port: ServicePortSpec) -> int:
-    return port.node_port or 0
 
 
 def _load_balancer_ips(service: Service, family: Family) -> tuple[str, ...]:

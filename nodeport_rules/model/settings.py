@@ -37,7 +37,7 @@ class NodeSettings(msgspec.Struct, frozen=True):
     node_name: str
     zone: str = ""
     node_ip: str = ""
-    """The node's primary address of this family; empty when it has none."""
+    """The node's primary address of this family; the loopback address when it has none."""
     local_detector: LocalDetector = LocalDetector()
     masquerade_bit: int = 14
     masquerade_all: bool = False

@@ -114,7 +114,7 @@ def service_objects(
     return ServiceObjects(
         endpoint_chains=tuple(endpoint_chains.values()),
         policies=tuple(policies),
-        external=_external_chain(plan, names, settings) if plan.serves_external else None,
+        external=_external_chain(plan, names, settings),
         firewall=_firewall_chain(plan, names, settings),
         client_sets=tuple(_client_set(plan, chain, settings) for chain in endpoint_chains),
         slots=tuple(slots),
@@ -183,10 +183,15 @@ def _client_set(plan: ServicePlan, chain: str, settings: NodeSettings) -> Map:
     )
 
 
-def _external_chain(plan: ServicePlan, names: ChainNames, settings: NodeSettings) -> Chain:
-    """KUBE-EXT: what comes by node port, external or load-balancer IP."""
+def _external_chain(plan: ServicePlan, names: ChainNames, settings: NodeSettings) -> Chain | None:
+    """KUBE-EXT: what comes by node port, external or load-balancer IP; None where nothing can."""
+    port = plan.service_port
+    if not plan.serves_external or not (
+        port.node_port or port.external_ips or port.load_balancer_ips
+    ):
+        return None
     rules = []
-    if not plan.service_port.external_policy_local:
+    if not port.external_policy_local:
         rules.append(set_mark(settings))
     else:
         # Pods and the node itself are inside: for them the Local policy does not count.
@@ -197,7 +202,7 @@ def _external_chain(plan: ServicePlan, names: ChainNames, settings: NodeSettings
         rules.append(f"fib saddr type local goto {names.cluster}")
     if plan.external in (Target.CLUSTER, Target.LOCAL):
         rules.append(f"goto {policy_chain(names, plan.external)}")
-    return Chain(names.external, tuple(rules), comment=comment(plan.service_port.name))
+    return Chain(names.external, tuple(rules), comment=comment(port.name))
 
 
 def _firewall_chain(plan: ServicePlan, names: ChainNames, settings: NodeSettings) -> Chain | None:

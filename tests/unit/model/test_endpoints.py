@@ -90,8 +90,8 @@ def test_ports_of_a_slice(what: str, port: dict[str, object], counts: bool) -> N
     ("labels", "counts"),
     [
         ({}, True),
-        ({"service.kubernetes.io/service-proxy-name": "other"}, False),
-        ({"service.kubernetes.io/service-proxy-name": ""}, False),
+        # Recorded: kube-proxy looks at this label of Services only.
+        ({"service.kubernetes.io/service-proxy-name": "other"}, True),
         ({"service.kubernetes.io/headless": ""}, False),
         ({"kubernetes.io/service-name": ""}, False),
     ],

@@ -97,7 +97,15 @@ def test_node_cidr_mode_without_pod_cidrs_detects_nothing() -> None:
             "10.0.0.1",
             "2001:db8::1",
         ),
-        ("no Node", None, {}, "", ""),
+        ("no Node", None, {}, "127.0.0.1", "::1"),
+        ("a Node without addresses", node(internal=()), {}, "127.0.0.1", "::1"),
+        (
+            "flags do not stand in for a Node that has none of the family",
+            node(internal=("10.0.0.1",)),
+            {"host_addresses": ["10.0.0.1", "fd00::1"]},
+            "10.0.0.1",
+            "::1",
+        ),
         ("bind address", node(), {"bindAddress": "10.9.9.9"}, "10.9.9.9", "2001:db8:1::100"),
         ("bind to all", node(), {"bindAddress": "0.0.0.0"}, "192.168.1.100", "2001:db8:1::100"),
         ("bind to all, IPv6", node(), {"bindAddress": "::"}, "192.168.1.100", "2001:db8:1::100"),
@@ -134,7 +142,6 @@ SELECTED = [
         True,
     ),
     ("nothing on this node", ["172.16.0.0/12"], (), ALL, False),
-    ("several", ["10.0.0.0/8", "192.168.1.0/24"], ("10.5.5.5", "192.168.1.100"), ALL, False),
 ]
 
 
@@ -146,13 +153,23 @@ def test_node_port_addresses(
     six: tuple[str, ...] | None,
     localhost: bool,
 ) -> None:
-    fields = {"nodePortAddresses": addresses, "host_addresses": ["10.5.5.5"]}
+    fields = {"nodePortAddresses": addresses}
     found = settings(node(), V4, **fields)
     assert found.node_port_addresses == four, what
     assert found.localhost_node_ports is localhost, what
     found = settings(node(), V6, **fields)
     assert found.node_port_addresses == six, what
     assert not found.localhost_node_ports, "node ports never answer on ::1"
+
+
+def test_flags_tell_better_than_the_node_object_what_is_local() -> None:
+    fields: dict[str, Any] = {
+        "nodePortAddresses": ["10.0.0.0/8", "192.168.1.0/24"],
+        "host_addresses": ["192.168.1.101", "10.5.5.5", "172.16.0.1"],
+    }
+    assert settings(node(), **fields).node_port_addresses == ("10.5.5.5", "192.168.1.101")
+    fields["nodePortAddresses"] = ["primary"]
+    assert settings(node(), **fields).node_port_addresses == (), "its address is not on the host"
 
 
 def test_primary_without_an_address_of_the_family_is_every_address() -> None:

@@ -27,13 +27,17 @@ def ports(
             "another proxy's",
             {"metadata": {"labels": {"service.kubernetes.io/service-proxy-name": "cilium"}}},
         ),
-        ("headless by label", {"metadata": {"labels": {"service.kubernetes.io/headless": ""}}}),
         ("of the other family", {"clusterIP": "fd00::1"}),
         ("without ports", {"ports": []}),
     ],
 )
 def test_services_that_have_no_rules(what: str, spec: dict[str, Any]) -> None:
     assert ports(**spec) == [], what
+
+
+def test_the_label_for_headless_ones_says_nothing_of_a_service() -> None:
+    """Recorded: kube-proxy looks at it on slices only."""
+    assert ports(metadata={"labels": {"service.kubernetes.io/headless": ""}})
 
 
 def test_each_family_sees_its_own_addresses() -> None:
@@ -76,10 +80,13 @@ def test_a_range_of_everything_is_no_restriction_in_its_family_alone() -> None:
     assert ports(Family.IPV6, **spec)[0].source_ranges == ("2001:db8:5::/48",)
 
 
-def test_the_feature_gate_takes_external_ips_away() -> None:
-    (port,) = ports(externalIPs=["203.0.113.1"], allow_external_ips=False)
+def test_the_feature_gate_takes_external_ips_away_but_not_what_they_mean_for_policies() -> None:
+    (port,) = ports(
+        externalIPs=["203.0.113.1"], internalTrafficPolicy="Local", allow_external_ips=False
+    )
     assert port.external_ips == ()
-    assert not port.external
+    assert port.external, "recorded: it still counts as external"
+    assert port.uses_cluster_endpoints
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,400 @@
+"""A packet's way through rules, without a kernel.
+
+Follows a packet through the hooks of one node, chain by chain, and splits where rules leave the
+choice to chance. What comes out is every possible end with its share.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import msgspec
+
+from nodeport_rules.ruleset.meaning import (
+    Accept,
+    ActUnknown,
+    AnyStep,
+    Choose,
+    Drop,
+    Goto,
+    Hook,
+    HookPoint,
+    Jump,
+    Lookup,
+    Masquerade,
+    MatchChance,
+    MatchRemembered,
+    MatchUnknown,
+    Reject,
+    Remember,
+    Return,
+    RulesMeaning,
+    SetMark,
+    State,
+    TableMeaning,
+    Translate,
+)
+from nodeport_rules.ruleset.packet import Ending, Event, EventKind, Host, Outcome, Packet
+from nodeport_rules.ruleset.trace_index import ChainIndex
+from nodeport_rules.ruleset.trace_match import PacketState, matches
+
+MAX_DEPTH = 64
+"""Jumps deep; the kernel allows 16 (NFT_JUMP_STACK_SIZE), so more is a loop."""
+
+Path = tuple[Event, "Path | None"]
+
+
+class _Frame(msgspec.Struct, frozen=True, gc=False):
+    """A place in a chain to go on from: a rule, and a step in it."""
+
+    chain: str
+    rule: int
+    step: int = 0
+
+
+class _Walk(msgspec.Struct):
+    """A packet somewhere on its way, with all that has happened to it so far."""
+
+    packet: PacketState
+    share: float
+    point: HookPoint
+    from_node: bool
+    hooks: tuple[tuple[int, str], ...]
+    """Base chains of this hook point still to come: (table's position, chain)."""
+    table: int = 0
+    base_chain: str = ""
+    frames: tuple[_Frame, ...] = ()
+    chance: float = 1.0
+    """The chance by which the present rule matched."""
+    path: Path | None = None
+    destination_settled: bool = False
+    """Whether nat chains have seen it where destinations are translated."""
+    source_settled: bool = False
+    masqueraded: bool = False
+    accepted: bool = False
+    looped: bool = False
+    """Whether it comes in again by the loopback interface."""
+    not_understood: tuple[str, ...] = ()
+
+    def branch(self, chance: float) -> _Walk:
+        """The same walk for that part of the packets."""
+        packet = msgspec.structs.replace(self.packet)
+        return msgspec.structs.replace(
+            self, packet=packet, share=self.share * chance, chance=chance
+        )
+
+
+class Tracer:
+    """Traces packets through the rules of one host."""
+
+    def __init__(self, rules: RulesMeaning, host: Host) -> None:
+        self._tables = rules.tables
+        self._host = host
+        self._hooks = _hooks_by_point(rules.tables)
+        self._indexes: dict[tuple[int, str], ChainIndex] = {}
+        self._outcomes: list[Outcome] = []
+
+    def trace(self, packet: Packet) -> list[Outcome]:
+        """Every possible end of the packet, in the order in which the rules come to them."""
+        state = PacketState(
+            packet.source,
+            packet.destination,
+            packet.protocol,
+            packet.port,
+            packet.interface,
+            packet.state,
+            packet.mark,
+        )
+        point = HookPoint.OUTPUT if packet.from_node else HookPoint.PREROUTING
+        self._outcomes = []
+        waiting = [_Walk(state, 1.0, point, packet.from_node, self._hooks[point])]
+        while waiting:
+            waiting.extend(reversed(self._advance(waiting.pop())))
+        return self._outcomes
+
+    def _advance(self, walk: _Walk) -> list[_Walk]:
+        """Takes a walk to its end, or to where it splits: then the branches."""
+        while True:
+            if walk.frames:
+                branches = self._run_rule(walk)
+                if branches is not None:
+                    return branches
+            elif walk.hooks:
+                self._enter_base_chain(walk)
+            elif not self._next_point(walk):
+                ended = Ending.TRANSLATED if walk.packet.translated else Ending.PASSED
+                self._end(walk, ended)
+                return []
+
+    # ---------------------------------------------------------------------------- hook points
+
+    def _next_point(self, walk: _Walk) -> bool:
+        """Moves on to the next hook point; False when the packet has left the rules behind."""
+        point, local = walk.point, self._host.is_local(walk.packet.destination)
+        if point in (HookPoint.PREROUTING, HookPoint.OUTPUT):
+            walk.destination_settled = True
+        else:
+            walk.source_settled = True
+        if point is HookPoint.PREROUTING:
+            walk.point = HookPoint.INPUT if local else HookPoint.FORWARD
+        elif point in (HookPoint.FORWARD, HookPoint.OUTPUT):
+            walk.point = HookPoint.POSTROUTING
+        elif point is HookPoint.POSTROUTING and walk.from_node and local and not walk.looped:
+            # What the node sends to itself comes in again by the loopback interface.
+            walk.point, walk.looped, walk.packet.interface = HookPoint.PREROUTING, True, "lo"
+        else:
+            return False
+        walk.hooks = self._hooks[walk.point]
+        return True
+
+    def _enter_base_chain(self, walk: _Walk) -> None:
+        (position, name), *rest = walk.hooks
+        walk.hooks = tuple(rest)
+        table = self._tables[position]
+        hook = table.chains[name].hook
+        if hook is not None and hook.is_nat and not self._sees_nat(walk):
+            return
+        walk.table, walk.base_chain = position, name
+        walk.frames = (_Frame(name, 0),)
+        _record(walk, Event(EventKind.HOOK, table.name, name, 0, hook.point if hook else ""))
+
+    def _sees_nat(self, walk: _Walk) -> bool:
+        """Nat chains see new connections alone, and no address is translated twice."""
+        if walk.packet.state is not State.NEW:
+            return False
+        if walk.point in (HookPoint.PREROUTING, HookPoint.OUTPUT):
+            return not walk.destination_settled
+        return not walk.source_settled
+
+    # ---------------------------------------------------------------------------- rules
+
+    def _run_rule(self, walk: _Walk) -> list[_Walk] | None:
+        """The rule at the top frame; the branches, where the walk splits or ends there."""
+        frame = walk.frames[-1]
+        table = self._tables[walk.table]
+        index = self._index(walk.table, frame.chain)
+        position = frame.rule
+        if not frame.step:
+            packet = walk.packet
+            position = index.next_candidate(position, packet.destination, packet.port)
+        if position >= len(index.rules):
+            return self._return(walk)
+        rule = index.rules[position]
+        for number in range(frame.step, len(rule.steps)):
+            step = rule.steps[number]
+            here = _Frame(frame.chain, position, number)
+            if isinstance(step, MatchChance):
+                return self._by_chance(walk, here, step.probability)
+            if isinstance(step, MatchRemembered):
+                # The first packet of a client that was never here before.
+                self._go_on(walk, here)
+                return None
+            if isinstance(step, MatchUnknown | ActUnknown):
+                walk.not_understood += (rule.text,)
+                self._matched(walk, here, rule.text, EventKind.NOT_UNDERSTOOD)
+                self._go_on(walk, here)
+                return None
+            if not isinstance(step, _ACTIONS):
+                if not matches(step, walk.packet, table, self._host):
+                    self._go_on(walk, here)
+                    return None
+                continue
+            branches = self._act(walk, here, step, rule.text)
+            if branches is not None:
+                return branches
+            if not walk.frames or walk.frames[-1] is not frame:
+                return None
+        if not any(isinstance(step, _ACTIONS) for step in rule.steps):
+            self._matched(walk, _Frame(frame.chain, position), rule.text)
+        self._go_on(walk, _Frame(frame.chain, position))
+        return None
+
+    def _go_on(self, walk: _Walk, at: _Frame) -> None:
+        """With the next rule of the same chain."""
+        walk.frames = (*walk.frames[:-1], _Frame(at.chain, at.rule + 1))
+        walk.chance = 1.0
+
+    def _by_chance(self, walk: _Walk, at: _Frame, probability: float) -> list[_Walk]:
+        hit, miss = walk.branch(probability), walk.branch(1 - probability)
+        hit.frames = (*walk.frames[:-1], _Frame(at.chain, at.rule, at.step + 1))
+        self._go_on(miss, at)
+        return [hit, miss] if miss.share > 0 else [hit]
+
+    def _act(self, walk: _Walk, at: _Frame, step: AnyStep, text: str) -> list[_Walk] | None:
+        """One action. None: the walk goes on, here or (with other frames) in another chain."""
+        match step:
+            case Translate():
+                return self._translate(walk, at, step, text)
+            case Choose():
+                return self._choose(walk, at, step, text)
+            case Lookup():
+                key = tuple(walk.packet.value(field) for field in step.fields)
+                verdict = self._tables[walk.table].maps.get(step.map_name, {}).get(key)
+                if verdict is None:
+                    self._go_on(walk, at)
+                    return None
+                return self._act(walk, at, verdict, text)
+            case SetMark():
+                before = walk.packet.mark
+                walk.packet.mark = (before & step.keep) ^ step.flip
+                self._matched(walk, at, text, mark=walk.packet.mark)
+            case Masquerade():
+                self._matched(walk, at, text)
+                walk.masqueraded = True
+                walk.frames = ()
+            case Remember():
+                pass
+            case _:
+                self._matched(walk, at, text)
+                return self._verdict(walk, at, step)
+        return None
+
+    def _verdict(self, walk: _Walk, at: _Frame, verdict: AnyStep) -> list[_Walk] | None:
+        match verdict:
+            case Jump(chain=chain):
+                back = _Frame(at.chain, at.rule + 1)
+                walk.frames = (*walk.frames[:-1], back, _Frame(chain, 0))
+            case Goto(chain=chain):
+                walk.frames = (*walk.frames[:-1], _Frame(chain, 0))
+            case Return():
+                return self._return(walk)
+            case Accept():
+                hook = self._base_hook(walk)
+                # In a nat chain, accepting says nothing about letting the packet through.
+                walk.accepted = walk.accepted or not (hook and hook.is_nat)
+                walk.frames = ()
+            case Reject():
+                return self._end(walk, Ending.REJECTED)
+            case Drop():
+                return self._end(walk, Ending.DROPPED)
+        if len(walk.frames) > MAX_DEPTH:
+            walk.not_understood += (f"chain {at.chain}: jumps without end",)
+            return self._end(walk, Ending.DROPPED)
+        walk.chance = 1.0
+        return None
+
+    def _base_hook(self, walk: _Walk) -> Hook | None:
+        return self._tables[walk.table].chains[walk.base_chain].hook
+
+    def _return(self, walk: _Walk) -> list[_Walk] | None:
+        """Back to the chain that jumped here; from a base chain, its policy."""
+        if len(walk.frames) > 1:
+            walk.frames = walk.frames[:-1]
+            return None
+        hook = self._base_hook(walk)
+        walk.frames = ()
+        if hook is not None and hook.drops_at_end:
+            name = self._tables[walk.table].name
+            _record(walk, Event(EventKind.POLICY, name, walk.base_chain, 0, "policy drop"))
+            return self._end(walk, Ending.DROPPED)
+        return None
+
+    # ---------------------------------------------------------------------------- choices
+
+    def _translate(self, walk: _Walk, at: _Frame, step: Translate, text: str) -> list[_Walk] | None:
+        """DNAT: each destination as likely; the nat chains of this hook point are then done."""
+        if not step.destinations:
+            self._go_on(walk, at)
+            return None
+        chance = 1 / len(step.destinations)
+        branches = []
+        for address, port in step.destinations:
+            branch = walk.branch(chance)
+            branch.chance = walk.chance * chance
+            self._matched(branch, at, text)
+            branch.packet.destination = address
+            branch.packet.port = port or branch.packet.port
+            branch.packet.translated = True
+            branch.destination_settled = True
+            branch.frames = ()
+            branches.append(branch)
+        return branches
+
+    def _choose(self, walk: _Walk, at: _Frame, step: Choose, text: str) -> list[_Walk]:
+        chance = 1 / len(step.verdicts)
+        branches: list[_Walk] = []
+        for verdict in step.verdicts:
+            branch = walk.branch(chance)
+            self._matched(branch, at, text)
+            more = self._verdict(branch, at, verdict)
+            branches.extend([branch] if more is None else more)
+        return branches
+
+    # ---------------------------------------------------------------------------- records
+
+    def _matched(
+        self,
+        walk: _Walk,
+        at: _Frame,
+        text: str,
+        kind: EventKind = EventKind.MATCHED,
+        mark: int | None = None,
+    ) -> None:
+        name = self._tables[walk.table].name
+        depth = max(len(walk.frames) - 1, 0)
+        _record(walk, Event(kind, name, at.chain, depth, text, walk.chance, mark))
+        walk.chance = 1.0
+
+    def _end(self, walk: _Walk, ending: Ending) -> list[_Walk]:
+        events: list[Event] = []
+        path = walk.path
+        while path is not None:
+            event, path = path
+            events.append(event)
+        packet = walk.packet
+        self._outcomes.append(
+            Outcome(
+                ending=ending,
+                share=walk.share,
+                address=packet.destination,
+                port=packet.port,
+                masqueraded=walk.masqueraded,
+                accepted=walk.accepted,
+                events=tuple(reversed(events)),
+                not_understood=tuple(dict.fromkeys(walk.not_understood)),
+            )
+        )
+        return []
+
+    def _index(self, table: int, chain: str) -> ChainIndex:
+        index = self._indexes.get((table, chain))
+        if index is None:
+            index = ChainIndex(self._tables[table].chains[chain])
+            self._indexes[table, chain] = index
+        return index
+
+
+_ACTIONS = (
+    Jump,
+    Goto,
+    Return,
+    Accept,
+    Drop,
+    Reject,
+    SetMark,
+    Translate,
+    Masquerade,
+    Remember,
+    Lookup,
+    Choose,
+    ActUnknown,
+)
+
+
+def _record(walk: _Walk, event: Event) -> None:
+    walk.path = (event, walk.path)
+
+
+def _hooks_by_point(
+    tables: tuple[TableMeaning, ...],
+) -> dict[HookPoint, tuple[tuple[int, str], ...]]:
+    """The base chains of each hook point in the order in which the kernel calls them."""
+    found: defaultdict[HookPoint, list[tuple[int, int, str]]] = defaultdict(list)
+    for position, table in enumerate(tables):
+        for chain in table.chains.values():
+            if chain.hook is not None:
+                found[chain.hook.point].append((chain.hook.priority, position, chain.name))
+    return {
+        point: tuple((position, name) for _, position, name in sorted(found[point]))
+        for point in HookPoint
+    }

@@ -1,0 +1,80 @@
+"""Which rules of a long chain a packet could match at all.
+
+KUBE-SERVICES of iptables mode has a rule for each address of each Service; walking all of them for
+each packet would make thousands of traces slow.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left
+from collections import defaultdict
+
+from nodeport_rules.ruleset.meaning import (
+    ChainMeaning,
+    Field,
+    MatchAddress,
+    MatchPort,
+    RuleMeaning,
+)
+
+_SHORT = 16
+_HOST_SUFFIXES = ("/32", "/128")
+
+
+class ChainIndex:
+    """The rules of one chain, found by the packet's destination address and port.
+
+    The candidates are all rules that could match, and only few that could not; in their order.
+    """
+
+    def __init__(self, chain: ChainMeaning) -> None:
+        self.rules = chain.rules
+        self._long = len(chain.rules) > _SHORT
+        self._by_address: defaultdict[str, list[int]] = defaultdict(list)
+        self._by_port: defaultdict[int, list[int]] = defaultdict(list)
+        self._others: list[int] = []
+        if self._long:
+            for position, rule in enumerate(chain.rules):
+                self._add(position, rule)
+        self._cache: dict[tuple[str, int], list[int]] = {}
+
+    def next_candidate(self, start: int, destination: str, port: int) -> int:
+        """The position of the first candidate from `start` on; the number of rules if none."""
+        if not self._long:
+            return start
+        key = (destination, port)
+        found = self._cache.get(key)
+        if found is None:
+            found = list(
+                heapq.merge(
+                    self._by_address.get(destination, ()), self._by_port.get(port, ()), self._others
+                )
+            )
+            self._cache[key] = found
+        index = bisect_left(found, start)
+        return found[index] if index < len(found) else len(self.rules)
+
+    def _add(self, position: int, rule: RuleMeaning) -> None:
+        for step in rule.steps:
+            if isinstance(step, MatchAddress) and step.field is Field.DESTINATION:
+                address = _single_address(step)
+                if address is not None:
+                    self._by_address[address].append(position)
+                    return
+        for step in rule.steps:
+            if isinstance(step, MatchPort) and not step.negate and step.first == step.last:
+                self._by_port[step.first].append(position)
+                return
+        self._others.append(position)
+
+
+def _single_address(step: MatchAddress) -> str | None:
+    """The one address that the step matches; None when it matches more or others."""
+    if step.negate or len(step.networks) != 1:
+        return None
+    network = step.networks[0]
+    if network.endswith(_HOST_SUFFIXES):
+        address, _, length = network.partition("/")
+        return address if length == ("128" if ":" in address else "32") else None
+    return None if "/" in network else network
