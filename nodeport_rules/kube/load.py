@@ -16,6 +16,7 @@ from nodeport_rules.kube.mirror import mirror
 from nodeport_rules.kube.objects import KubeObject
 from nodeport_rules.kube.read import read_sources
 from nodeport_rules.kube.snapshot import Snapshot, objects_of, snapshot_of
+from nodeport_rules.kube.type_faults import Damaged
 from nodeport_rules.kube.validate import validate
 
 
@@ -56,10 +57,22 @@ def load(
     return Loaded(
         snapshot=completed.snapshot,
         assumptions=completed.assumptions,
-        faults=read.faults + faults + completed.faults,
+        faults=read.faults + _more_faults(read.damaged) + faults + completed.faults,
         notes=read.notes,
         passed_over=read.passed_over,
     )
+
+
+def _more_faults(damaged: Iterable[tuple[str, Damaged]]) -> tuple[Fault, ...]:
+    """What else is wrong with objects some of whose fields have the wrong type."""
+    faults: list[Fault] = []
+    for place, one in damaged:
+        if one.rest is None:
+            continue
+        alone = snapshot_of([one.rest], {key_of(one.rest): place})
+        _, found = validate(with_defaults(alone))
+        faults.extend(fault for fault in found if not one.explains(fault.field))
+    return tuple(faults)
 
 
 def _with_extra(snapshot: Snapshot, extra_objects: Iterable[KubeObject]) -> Snapshot:

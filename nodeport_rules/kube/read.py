@@ -26,7 +26,7 @@ from nodeport_rules.kube.kinds import (
 from nodeport_rules.kube.objects import KubeObject, Workload
 from nodeport_rules.kube.snapshot import Snapshot, snapshot_of
 from nodeport_rules.kube.sources import SourceText, read_texts
-from nodeport_rules.kube.type_faults import convert
+from nodeport_rules.kube.type_faults import Damaged, convert
 
 NAMED_IN_NOTE = 3
 """How many of the things passed over the note names."""
@@ -44,6 +44,8 @@ class ReadResult(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
     passed_over: dict[str, int] = {}
+    damaged: tuple[tuple[str, Damaged], ...] = ()
+    """(place, what is left) of objects with wrong types, whose other faults are still to find."""
 
 
 def read_sources(sources: Sequence[str], stdin: BinaryIO | None = None) -> ReadResult:
@@ -67,6 +69,7 @@ class _Reader:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._objects: list[KubeObject] = []
+        self._damaged: list[tuple[str, Damaged]] = []
         self._origins: dict[tuple[str, str, str], str] = {}
         self._passed_over: dict[str, int] = {}
         self._no_objects: list[str] = []
@@ -81,6 +84,7 @@ class _Reader:
             faults=tuple(self.faults),
             notes=notes,
             passed_over=dict(sorted(self._passed_over.items())),
+            damaged=tuple(self._damaged),
         )
 
     def take(self, text: SourceText) -> None:
@@ -118,13 +122,14 @@ class _Reader:
         self, document: Document, struct: type[KubeObject], kind: str, templated: bool
     ) -> None:
         decoded = self._object(document, struct, kind)
-        if isinstance(decoded, list):
+        if isinstance(decoded, Damaged):
             if templated:
                 self._no_objects.append(document.place)
                 return
             subject = _subject_of_value(document, kind)
-            for field, message in decoded:
+            for field, message in decoded.faults:
                 self._fault(document.place, subject, field, message)
+            self._damaged.append((document.place, decoded))
             return
         if templated and "{{" in f"{decoded.namespace}/{decoded.name}":
             self._no_objects.append(document.place)
@@ -143,8 +148,8 @@ class _Reader:
 
     def _object(
         self, document: Document, struct: type[KubeObject], kind: str
-    ) -> KubeObject | list[tuple[str, str]]:
-        """The object, or its faults as (field, message)."""
+    ) -> KubeObject | Damaged:
+        """The object, or what is wrong with it."""
         if document.raw is None:
             value = document.value
         else:

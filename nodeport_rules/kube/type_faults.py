@@ -119,15 +119,68 @@ def _shown(value: object) -> str:
     return "a mapping" if isinstance(value, dict) else "a list"
 
 
-def convert(struct: type[KubeObject], value: object) -> KubeObject | list[tuple[str, str]]:
-    """The value as the struct, or its faults (at least one)."""
+class Damaged(msgspec.Struct, frozen=True):
+    """An object some of whose fields have the wrong type.
+
+    `faults` are (field path, message), one at least. `rest` is the object with something harmless
+    in the place of those fields, so that its other faults can be found too; None when it is past
+    that.
+    """
+
+    faults: tuple[tuple[str, str], ...]
+    rest: KubeObject | None = None
+
+    def explains(self, field: str) -> bool:
+        """Whether a fault of `rest` at this path comes from what is damaged."""
+        return any(
+            field.startswith(path) or path.startswith(field) for path, _ in self.faults if field
+        )
+
+
+def convert(struct: type[KubeObject], value: object) -> KubeObject | Damaged:
+    """The value as the struct, or what is wrong with it."""
     try:
         return msgspec.convert(value, struct)
     except (msgspec.ValidationError, RecursionError):
         faults = type_faults(struct, value)
-    if faults:
-        return faults
     try:
-        return msgspec.convert(value, struct)
+        rest = msgspec.convert(_repaired(_type_info(struct), value), struct)
     except (msgspec.ValidationError, RecursionError) as error:
-        return [("", f"cannot be read: {error}")]
+        return Damaged(tuple(faults) or (("", f"cannot be read: {error}"),))
+    return Damaged(tuple(faults), rest) if faults else rest
+
+
+_PLACEHOLDERS: dict[type, object] = {
+    inspect.StrType: "",
+    inspect.IntType: 0,
+    inspect.BoolType: False,
+    inspect.FloatType: 0.0,
+    inspect.ListType: [],
+}
+
+
+def _repaired(info: inspect.Type, value: object) -> object:
+    """The value, with something of the right type wherever it has a wrong one."""
+    choices = info.types if isinstance(info, inspect.UnionType) else (info,)
+    for choice in choices:
+        if _fits(choice, value):
+            return _repaired_inside(choice, value)
+    if any(isinstance(choice, inspect.NoneType) for choice in choices):
+        return None
+    if isinstance(choices[0], inspect.LiteralType):
+        return choices[0].values[0]
+    if isinstance(choices[0], inspect.StructType):
+        return _repaired_inside(choices[0], {})
+    return _PLACEHOLDERS.get(type(choices[0]), {})
+
+
+def _repaired_inside(info: inspect.Type, value: object) -> object:
+    if isinstance(info, inspect.ListType) and isinstance(value, list):
+        return [_repaired(info.item_type, item) for item in value]
+    if isinstance(info, inspect.DictType) and isinstance(value, dict):
+        return {key: _repaired(info.value_type, item) for key, item in value.items()}
+    if isinstance(info, inspect.StructType) and isinstance(value, dict):
+        fields = {field.encode_name: field for field in info.fields}
+        names = [name for name, field in fields.items() if field.required or name in value]
+        return {name: _repaired(fields[name].type, value.get(name)) for name in names}
+    return value

@@ -158,8 +158,12 @@ def _check_cluster_ips(service: Service, problems: Problems, changes: dict[str, 
         and (not spec.ip_families or spec.ip_families[0] == IPV4)
     ):
         return
+    # A lone clusterIP was copied to clusterIPs (kube.defaults): name the field people wrote.
+    lone = listed == [spec.cluster_ip]
     parsed = [
-        problems.address(f"spec.clusterIPs[{index}]", text, ordinary=True)
+        problems.address(
+            "spec.clusterIP" if lone else f"spec.clusterIPs[{index}]", text, ordinary=True
+        )
         for index, text in enumerate(listed)
     ]
     good = [address for address in parsed if address is not None]

@@ -147,10 +147,10 @@ SERVICES: list[tuple[dict[str, Any], list[str]]] = [
         {"type": "LoadBalancer", "healthCheckNodePort": 70000},
         ["spec.healthCheckNodePort: is 70000, must be 0 to 65535"],
     ),
-    ({"clusterIP": "010.0.0.1"}, [f'spec.clusterIPs[0]: is "010.0.0.1", {NO_ADDRESS}']),
+    ({"clusterIP": "010.0.0.1"}, [f'spec.clusterIP: is "010.0.0.1", {NO_ADDRESS}']),
     (
         {"clusterIP": "127.0.0.1"},
-        ["spec.clusterIPs[0]: is 127.0.0.1, a loopback address, which is not allowed here"],
+        ["spec.clusterIP: is 127.0.0.1, a loopback address, which is not allowed here"],
     ),
     (
         {"clusterIPs": ["10.96.0.11"]},

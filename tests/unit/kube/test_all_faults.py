@@ -1,0 +1,44 @@
+"""All that is wrong with one object is said at once, whatever kind of fault it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nodeport_rules.kube.load import load
+
+MANIFEST = """\
+apiVersion: v1
+kind: Service
+metadata: {name: Web}
+spec:
+  clusterIP: 10.96.0.300
+  externalTrafficPolicy: Locl
+  selector: [app]
+  ports:
+  - {port: 800000, name: a}
+  - {port: "80", name: b, protocol: tcp}
+  - {name: c}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: sound}
+spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}
+"""
+
+
+def test_wrong_types_do_not_hide_wrong_values(tmp_path: Path) -> None:
+    source = tmp_path / "web.yaml"
+    source.write_text(MANIFEST)
+    loaded = load([str(source)])
+    assert [service.name for service in loaded.snapshot.services] == ["sound"]
+    assert sorted(fault.field for fault in loaded.faults) == [
+        "metadata.name",
+        "spec.clusterIP",
+        "spec.externalTrafficPolicy",
+        "spec.ports[0].port",
+        "spec.ports[1].port",
+        "spec.ports[1].protocol",
+        "spec.ports[2].port",
+        "spec.selector",
+    ]
+    assert all(fault.where.startswith(f"{source}, document 1") for fault in loaded.faults)
