@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from nodeport_rules.cli.output import say
 from nodeport_rules.errors import Fault, InputError, UsageError, quote
-from nodeport_rules.iptables.compile import compile_ruleset
+from nodeport_rules.iptables.compile import compile_ruleset as iptables_ruleset
 from nodeport_rules.iptables.transaction import Variant, restore_text
 from nodeport_rules.kube.assume import AssumeSettings
 from nodeport_rules.kube.load import Loaded, load
@@ -16,9 +16,12 @@ from nodeport_rules.kube.objects import KubeObject
 from nodeport_rules.model.claims import Conflict
 from nodeport_rules.model.family import BOTH_FAMILIES, Family
 from nodeport_rules.model.node import FamilyState, family_state, node_settings, plan_node
-from nodeport_rules.model.options import DetectLocalMode, ProxyOptions
+from nodeport_rules.model.options import Backend, DetectLocalMode, ProxyOptions
 from nodeport_rules.model.plan import ServicePlan
 from nodeport_rules.model.settings import LocalTraffic, NodeSettings
+from nodeport_rules.nftables.compile import compile_ruleset as nftables_ruleset
+from nodeport_rules.nftables.parse import PROGRAM as NFT
+from nodeport_rules.nftables.transaction import script as nft_script
 from nodeport_rules.ruleset.ruleset import Ruleset
 
 ASSUMED_NODE = "node-1"
@@ -45,10 +48,15 @@ class Compilation:
     """Loaded objects and options, from which the rules of any node and family follow."""
 
     def __init__(
-        self, loaded: Loaded, options: ProxyOptions, node_addresses: Sequence[str] = ()
+        self,
+        loaded: Loaded,
+        options: ProxyOptions,
+        node_addresses: Sequence[str] = (),
+        backend: Backend = Backend.IPTABLES,
     ) -> None:
         self.loaded = loaded
         self.options = options
+        self.backend = backend
         self.nodes = {node.name: node for node in loaded.snapshot.nodes}
         self._node_addresses = tuple(node_addresses)
         self._states: dict[Family, FamilyState] = {}
@@ -70,10 +78,18 @@ class Compilation:
 
     def rules(self, node: str, family: Family, track: Track = _untracked) -> NodeRules:
         """The rules of one node and family."""
-        settings = self.settings(node, family)
-        plans = plan_node(self.state(family), settings)
+        settings, state = self.settings(node, family), self.state(family)
+        plans = plan_node(state, settings)
         tracked = track(f"Compiling for {node}, {family.api_name}", plans)
-        ruleset = compile_ruleset(tracked, settings, self.state(family).total_endpoints)
+        if self.backend is Backend.NFTABLES:
+            ruleset = nftables_ruleset(
+                tracked,
+                settings,
+                service_cidrs=state.service_cidrs,
+                other_cluster_ips=state.other_cluster_ips,
+            )
+        else:
+            ruleset = iptables_ruleset(tracked, settings, state.total_endpoints)
         return NodeRules(node, family, ruleset)
 
     def faults(self, families: Iterable[Family]) -> list[Fault]:
@@ -144,12 +160,13 @@ def compile_sources(
     options: ProxyOptions,
     assuming: AssumeSettings,
     *,
+    backend: Backend = Backend.IPTABLES,
     node_addresses: Sequence[str] = (),
     extra_objects: Iterable[KubeObject] = (),
 ) -> Compilation:
     """Reads and completes the objects; what is wrong with them is in `faults` of the result."""
     loaded = load(sources, assume=assuming, extra_objects=extra_objects)
-    return Compilation(loaded, options, node_addresses)
+    return Compilation(loaded, options, node_addresses, backend)
 
 
 def require_sound(compilation: Compilation, families: Iterable[Family] = BOTH_FAMILIES) -> None:
@@ -160,8 +177,15 @@ def require_sound(compilation: Compilation, families: Iterable[Family] = BOTH_FA
 
 
 def rules_text(rules: NodeRules, variant: Variant = Variant.NFT) -> str:
-    """The text for `iptables-restore --noflush` (ip6tables-restore)."""
-    return "".join(restore_text(rules.ruleset, variant))
+    """The text for iptables-restore (ip6tables-restore) or nft, whichever the rules are for."""
+    return "".join(rules_pieces(rules, variant))
+
+
+def rules_pieces(rules: NodeRules, variant: Variant = Variant.NFT) -> Iterator[str]:
+    """The same in pieces."""
+    if rules.ruleset.program == NFT:
+        return nft_script(rules.ruleset)
+    return restore_text(rules.ruleset, variant)
 
 
 def parse_families(text: str | None, *, default_dual: bool) -> tuple[Family, ...]:

@@ -63,8 +63,9 @@ ServiceCIDRs = Annotated[
     typer.Option(
         "--service-cidr",
         metavar="CIDRS",
-        help="Where assumed cluster IPs come from; by default the ServiceCIDR objects, else"
-        " 10.96.0.0/12,fd00:10:96::/108.",
+        help="The cluster's Service CIDRs: where assumed cluster IPs come from, and what nftables"
+        " rules drop when no Service has it. By default the ServiceCIDR objects, else (for"
+        " assuming only) 10.96.0.0/12,fd00:10:96::/108.",
         rich_help_panel=ASSUMING,
     ),
 ]

@@ -53,15 +53,15 @@ def render(
         str | None,
         typer.Option(
             metavar="ipv4|ipv6|dual",
-            help="Which rules: iptables', ip6tables', or both. By default ipv4, and dual with"
-            " -o FOLDER.",
+            help="Which rules: IPv4's, IPv6's, or both. By default ipv4; dual with -o FOLDER and"
+            " with backend nftables.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     backend: Annotated[
         str,
         typer.Option(
-            metavar="iptables",
+            metavar="iptables|nftables",
             help="The backend; by default the mode of the configuration file, else iptables.",
             rich_help_panel=OUTPUT,
         ),
@@ -72,8 +72,8 @@ def render(
             "--output",
             "-o",
             metavar="text|json|FOLDER",
-            help="What to print: text for iptables-restore --noflush, JSON, or a folder to write"
-            " a file for each node and family to.",
+            help="What to print: text for iptables-restore --noflush or for nft -f, JSON, or a"
+            " folder to write a file for each node and family to.",
             rich_help_panel=OUTPUT,
         ),
     ] = TEXT,
@@ -89,19 +89,25 @@ def render(
 ) -> None:
     """Print the rules that a node needs for the given Services.
 
-    They are the rules that kube-proxy 1.36 would write, as a complete ruleset for a node that has
-    none of them, for `iptables-restore --noflush`. What manifests leave out (addresses, node
-    ports, endpoints) is assumed, the same way every time, and listed on stderr.
+    With backend iptables they are the rules that kube-proxy 1.36 would write, as a complete ruleset
+    for a node that has none of them, for `iptables-restore --noflush`. With backend nftables they
+    are a table of our own that treats every packet as kube-proxy's does, for `nft -f -`. What
+    manifests leave out (addresses, node ports, endpoints) is assumed, the same way every time, and
+    listed on stderr.
 
     Exit status: 0, or 1 when --keep-going left something out, or 2 when nothing was printed.
     """
     from nodeport_rules.cli import compilation as work
+    from nodeport_rules.model.options import Backend
 
-    families = work.parse_families(family, default_dual=output not in (TEXT, JSON))
     variant = work.parse_variant(iptables_variant)
     with stages() as progress:
         progress.begin("Reading objects")
         compilation = load_compilation(given, backend, node or [])
+        to_folder = output not in (TEXT, JSON)
+        families = work.parse_families(
+            family, default_dual=to_folder or compilation.backend is Backend.NFTABLES
+        )
         faulty = _report(compilation, families, given)
         nodes = _choose_nodes(compilation, node or [], all_nodes)
         for name in nodes:
@@ -186,12 +192,13 @@ def _note_ipv6(compilation: Compilation) -> None:
 
 
 def _text_pieces(rules: Sequence[NodeRules], variant: Variant, verbose: bool) -> Iterator[str]:
-    from nodeport_rules.iptables.transaction import restore_text
+    from nodeport_rules.cli.compilation import rules_pieces
+    from nodeport_rules.nftables.parse import PROGRAM as NFT
 
     for one in rules:
-        if len(rules) > 1:
+        if len(rules) > 1 and one.ruleset.program != NFT:
             yield f"# {one.ruleset.program}-restore --noflush\n"
-        yield from restore_text(one.ruleset, variant)
+        yield from rules_pieces(one, variant)
         if verbose:
             _say_counts(one)
 
@@ -209,16 +216,16 @@ def _write_folder(
     folder: Path, rules: Iterable[NodeRules], variant: Variant, verbose: bool
 ) -> None:
     """One file for each node and family; a file is there whole or not at all."""
-    from nodeport_rules.iptables.transaction import restore_text
+    from nodeport_rules.cli.compilation import rules_pieces
 
     written = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for one in rules:
-            path = folder / f"{one.node}.{one.ruleset.program}.rules"
+            path = folder / _file_name(one)
             partial = path.with_suffix(".partial")
             with partial.open("w", encoding="utf-8") as file:
-                file.writelines(restore_text(one.ruleset, variant))
+                file.writelines(rules_pieces(one, variant))
             partial.replace(path)
             written += 1
             if verbose:
@@ -231,10 +238,19 @@ def _write_folder(
     say("note", f"wrote {plural(written, 'file')} to {folder}")
 
 
+def _file_name(one: NodeRules) -> str:
+    """`node-1.ip6tables.rules`, or `node-1.ip6.nft`."""
+    from nodeport_rules.nftables.parse import PROGRAM as NFT
+
+    if one.ruleset.program == NFT:
+        return f"{one.node}.{one.ruleset.tables[0].family}.nft"
+    return f"{one.node}.{one.ruleset.program}.rules"
+
+
 def _say_counts(one: NodeRules) -> None:
     for table in one.ruleset.tables:
-        say(
-            "note",
-            f"{one.node}, {one.ruleset.program}, table {table.name}:"
-            f" {plural(len(table.chains), 'chain')}, {plural(table.rule_count(), 'rule')}",
-        )
+        name = f"{table.family} {table.name}".strip()
+        counts = [plural(len(table.chains), "chain"), plural(table.rule_count(), "rule")]
+        if table.maps:
+            counts.append(plural(sum(len(each.elements) for each in table.maps), "element"))
+        say("note", f"{one.node}, {one.ruleset.program}, table {name}: {', '.join(counts)}")

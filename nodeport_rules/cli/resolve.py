@@ -19,31 +19,34 @@ if TYPE_CHECKING:
     from nodeport_rules.cli.compilation import Compilation
     from nodeport_rules.kube.assume import AssumeSettings
     from nodeport_rules.kube.proxy_configuration import ProxyConfiguration
-    from nodeport_rules.model.options import ProxyOptions
+    from nodeport_rules.model.options import Backend, ProxyOptions
 
 
 def load_compilation(given: CompileFlags, backend: str, nodes: Sequence[str]) -> Compilation:
     """The objects that the flags name, read and completed, with the options they add up to.
 
-    `nodes` are the values of `--node`. What is wrong with the objects is in `faults` of the result;
-    raises InputError and UsageError for what is wrong with flags and configuration.
+    `backend` and `nodes` are the values of `--backend` and `--node`. What is wrong with the objects
+    is in `faults` of the result; raises InputError and UsageError for what is wrong with flags and
+    configuration.
     """
     from nodeport_rules.cli.compilation import ASSUMED_NODE, compile_sources
 
     if not given.filename:
         raise UsageError("no objects: give files, folders or - with -f")
-    options = resolve_options(given, backend)
+    chosen, options = resolve_options(given, backend)
     names = [parse_node_name(name) for name in nodes]
     assuming = resolve_assuming(given, names or [options.hostname_override or ASSUMED_NODE])
     addresses = [parse_address(address) for address in given.node_address or []]
-    return compile_sources(given.filename, options, assuming, node_addresses=addresses)
+    return compile_sources(
+        given.filename, options, assuming, backend=chosen, node_addresses=addresses
+    )
 
 
-def resolve_options(given: CompileFlags, backend: str = "") -> ProxyOptions:
-    """The options from file and flags, for `backend` (the one the file names, when empty).
+def resolve_options(given: CompileFlags, backend: str = "") -> tuple[Backend, ProxyOptions]:
+    """Backend and options from file and flags; `backend` wins over the mode that the file names.
 
-    Raises InputError with every fault of both, and UsageError for a backend that there is not.
-    Fields of the file that change no rule are named in one warning.
+    Raises InputError with every fault of file and flags, and UsageError for a backend that there is
+    not. Fields of the file that change no rule are named in one warning.
     """
     from nodeport_rules.kube.proxy_configuration import ProxyConfiguration
     from nodeport_rules.model.options import proxy_options
@@ -52,27 +55,32 @@ def resolve_options(given: CompileFlags, backend: str = "") -> ProxyOptions:
     faults: list[Fault] = []
     if given.config is not None:
         configuration, faults = _read_config(given.config)
-    configuration, by_flag, flag_faults = _with_flags(configuration, given)
+    chosen = _backend(configuration.mode or "", backend, str(given.config))
+    configuration, by_flag, flag_faults = _with_flags(configuration, given, chosen)
     options, option_faults = proxy_options(
-        configuration, where=str(given.config or ""), flags=by_flag, nfacct=given.nfacct
+        configuration,
+        backend=chosen,
+        where=str(given.config or ""),
+        flags=by_flag,
+        nfacct=given.nfacct,
+        service_cidrs=_cidrs("--service-cidr", given.service_cidr),
     )
     faults += [*flag_faults, *option_faults]
     if faults:
         raise InputError(sorted(faults))
-    _check_backend(configuration.mode or "", backend, str(given.config))
-    return options
+    return chosen, options
 
 
-def _check_backend(mode: str, flag: str, config: str) -> None:
+def _backend(mode: str, flag: str, config: str) -> Backend:
     """The backend is `--backend`, else the file's `mode`, else iptables; UsageError for others."""
     from nodeport_rules.model.options import Backend
 
     name = flag or mode or Backend.IPTABLES
-    if name not in tuple(Backend):
-        given = f"--backend {quote(flag)}" if flag else f"{config}: mode: {quote(mode)}"
-        known = ", ".join(Backend)
-        hint = "" if flag else "; take another one with --backend"
-        raise UsageError(f"{given}: rules can be made for {known} only{hint}")
+    if name in tuple(Backend):
+        return Backend(name)
+    given = f"--backend {quote(flag)}" if flag else f"{config}: mode: {quote(mode)}"
+    hint = "" if flag else "; choose one with --backend"
+    raise UsageError(f"{given}: rules can be made for {' and '.join(Backend)} only{hint}")
 
 
 def resolve_assuming(given: CompileFlags, nodes: Sequence[str]) -> AssumeSettings:
@@ -145,7 +153,7 @@ def _read_config(path: Path) -> tuple[ProxyConfiguration, list[Fault]]:
 
 
 def _with_flags(
-    configuration: ProxyConfiguration, flags: CompileFlags
+    configuration: ProxyConfiguration, flags: CompileFlags, backend: Backend
 ) -> tuple[ProxyConfiguration, dict[str, str], list[Fault]]:
     """The configuration with the flags in it, and for each field the flag that gave it."""
     gates, faults = _feature_gates(flags.feature_gates)
@@ -167,8 +175,11 @@ def _with_flags(
             "--pod-interface-name-prefix",
             flags.pod_interface_name_prefix,
         ),
-        ("iptables", "masqueradeBit"): ("--iptables-masquerade-bit", flags.iptables_masquerade_bit),
-        ("iptables", "masqueradeAll"): (
+        (backend.value, "masqueradeBit"): (
+            "--iptables-masquerade-bit",
+            flags.iptables_masquerade_bit,
+        ),
+        (backend.value, "masqueradeAll"): (
             "--masquerade-all",
             _boolean("--masquerade-all", flags.masquerade_all),
         ),
