@@ -20,7 +20,8 @@ class DumpError(NodeportRulesError):
 class _OpenTable(msgspec.Struct):
     name: str
     chains: dict[str, list[str]]
-    built_in: set[str]
+    built_in: dict[str, str]
+    """Built-in chains and their policies; empty where the text does not say."""
 
 
 def parse_rules(text: str, program: str) -> Ruleset:
@@ -28,7 +29,7 @@ def parse_rules(text: str, program: str) -> Ruleset:
 
     Reads what iptables-save prints and what `transaction.restore_text` writes: several blocks of
     one table are one table, and `-I CHAIN N` puts a rule at that place. A chain that has a policy,
-    or no line of its own, is a built-in one.
+    or no line of its own, is a built-in one; its policy (`ACCEPT`, `DROP`) is its `hook`.
 
     Raises DumpError for any other line, and for a table without its COMMIT: a dump cut short must
     never pass for one that has fewer rules.
@@ -42,7 +43,7 @@ def parse_rules(text: str, program: str) -> Ruleset:
             if table is not None:
                 raise _fault(number, line, f"table {table.name} has no COMMIT before it")
             name = line[1:].strip()
-            table = tables.setdefault(name, _OpenTable(name, {}, set()))
+            table = tables.setdefault(name, _OpenTable(name, {}, {}))
         elif table is None:
             raise _fault(number, line, "it stands outside any table")
         elif line.strip() == "COMMIT":
@@ -60,7 +61,7 @@ def _add_line(table: _OpenTable, number: int, line: str) -> None:
         name, _, policy = line[1:].partition(" ")
         table.chains.setdefault(name, [])
         if not policy.startswith("-"):
-            table.built_in.add(name)
+            table.built_in[name] = policy.split(" ", 1)[0]
         return
     rule = _COUNTERS.sub("", line).rstrip()
     if rule.startswith("-A "):
@@ -76,12 +77,15 @@ def _add_line(table: _OpenTable, number: int, line: str) -> None:
 def _rules_of(table: _OpenTable, chain: str) -> list[str]:
     if chain not in table.chains:
         table.chains[chain] = []
-        table.built_in.add(chain)
+        table.built_in[chain] = ""
     return table.chains[chain]
 
 
 def _closed(table: _OpenTable) -> Table:
-    chains = [Chain(name, tuple(rules)) for name, rules in table.chains.items()]
+    chains = [
+        Chain(name, tuple(rules), hook=table.built_in.get(name, ""))
+        for name, rules in table.chains.items()
+    ]
     return Table(
         table.name,
         tuple(chain for chain in chains if chain.name not in table.built_in),
