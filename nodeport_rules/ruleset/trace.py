@@ -7,12 +7,12 @@ choice to chance. What comes out is every possible end with its share.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 import msgspec
 
 from nodeport_rules.ruleset.meaning import (
     Accept,
-    ActUnknown,
     AnyStep,
     Choose,
     Drop,
@@ -23,8 +23,6 @@ from nodeport_rules.ruleset.meaning import (
     Lookup,
     Masquerade,
     MatchChance,
-    MatchRemembered,
-    MatchUnknown,
     Reject,
     Remember,
     Return,
@@ -35,8 +33,8 @@ from nodeport_rules.ruleset.meaning import (
     Translate,
 )
 from nodeport_rules.ruleset.packet import Ending, Event, EventKind, Host, Outcome, Packet
-from nodeport_rules.ruleset.trace_index import ChainIndex
-from nodeport_rules.ruleset.trace_match import PacketState, matches
+from nodeport_rules.ruleset.trace_index import ChainIndex, StepKind
+from nodeport_rules.ruleset.trace_match import PacketState
 
 MAX_DEPTH = 64
 """Jumps deep; the kernel allows 16 (NFT_JUMP_STACK_SIZE), so more is a loop."""
@@ -75,6 +73,8 @@ class _Walk(msgspec.Struct):
     looped: bool = False
     """Whether it comes in again by the loopback interface."""
     not_understood: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
+    """Watched chains that it has entered so far (see `Tracer.watch`)."""
 
     def branch(self, chance: float) -> _Walk:
         """The same walk for that part of the packets."""
@@ -82,6 +82,24 @@ class _Walk(msgspec.Struct):
         return msgspec.structs.replace(
             self, packet=packet, share=self.share * chance, chance=chance
         )
+
+
+class Entry(msgspec.Struct):
+    """A watched chain that a traced packet entered, and how to go on from there."""
+
+    table: str
+    chain: str
+    before: tuple[str, ...]
+    """Watched chains that it had entered before."""
+    walk: _Walk
+
+
+class Traced(msgspec.Struct, frozen=True):
+    """Everything a trace found: the outcomes, and for each the watched chains on its way."""
+
+    outcomes: tuple[Outcome, ...]
+    entered: tuple[tuple[str, ...], ...]
+    entries: tuple[Entry, ...]
 
 
 class Tracer:
@@ -93,9 +111,20 @@ class Tracer:
         self._hooks = _hooks_by_point(rules.tables)
         self._indexes: dict[tuple[int, str], ChainIndex] = {}
         self._outcomes: list[Outcome] = []
+        self._entered: list[tuple[str, ...]] = []
+        self._entries: list[Entry] = []
+        self._watched: frozenset[tuple[str, str]] = frozenset()
+
+    def watch(self, chains: Iterable[tuple[str, str]]) -> None:
+        """From now on, `trace_fully` notes where packets enter these chains: (table, chain)."""
+        self._watched = frozenset(chains)
 
     def trace(self, packet: Packet) -> list[Outcome]:
         """Every possible end of the packet, in the order in which the rules come to them."""
+        return list(self.trace_fully(packet).outcomes)
+
+    def trace_fully(self, packet: Packet) -> Traced:
+        """The same with the watched chains that were entered."""
         state = PacketState(
             packet.source,
             packet.destination,
@@ -106,11 +135,23 @@ class Tracer:
             packet.mark,
         )
         point = HookPoint.OUTPUT if packet.from_node else HookPoint.PREROUTING
-        self._outcomes = []
-        waiting = [_Walk(state, 1.0, point, packet.from_node, self._hooks[point])]
+        return self._run(_Walk(state, 1.0, point, packet.from_node, self._hooks[point]))
+
+    def resume(self, entry: Entry, source: str) -> Traced:
+        """The rest of the way from a watched chain on, for a packet from another source.
+
+        The same as tracing that packet from the beginning, as far as this entry goes, when no rule
+        before it tells the two sources apart.
+        """
+        packet = msgspec.structs.replace(entry.walk.packet, source=source)
+        return self._run(msgspec.structs.replace(entry.walk, packet=packet))
+
+    def _run(self, walk: _Walk) -> Traced:
+        self._outcomes, self._entered, self._entries = [], [], []
+        waiting = [walk]
         while waiting:
             waiting.extend(reversed(self._advance(waiting.pop())))
-        return self._outcomes
+        return Traced(tuple(self._outcomes), tuple(self._entered), tuple(self._entries))
 
     def _advance(self, walk: _Walk) -> list[_Walk]:
         """Takes a walk to its end, or to where it splits: then the branches."""
@@ -171,41 +212,38 @@ class Tracer:
     def _run_rule(self, walk: _Walk) -> list[_Walk] | None:
         """The rule at the top frame; the branches, where the walk splits or ends there."""
         frame = walk.frames[-1]
-        table = self._tables[walk.table]
         index = self._index(walk.table, frame.chain)
+        packet = walk.packet
         position = frame.rule
         if not frame.step:
-            packet = walk.packet
             position = index.next_candidate(position, packet.destination, packet.port)
         if position >= len(index.rules):
             return self._return(walk)
         rule = index.rules[position]
         for number in range(frame.step, len(rule.steps)):
-            step = rule.steps[number]
+            kind, step, matches = rule.steps[number]
+            if kind is StepKind.MATCH:
+                if matches(packet):
+                    continue
+                break
             here = _Frame(frame.chain, position, number)
-            if isinstance(step, MatchChance):
+            if kind is StepKind.ACTION:
+                branches = self._act(walk, here, step, rule.text)
+                if branches is not None:
+                    return branches
+                if not walk.frames or walk.frames[-1] is not frame:
+                    return None
+            elif isinstance(step, MatchChance):
                 return self._by_chance(walk, here, step.probability)
-            if isinstance(step, MatchRemembered):
-                # The first packet of a client that was never here before.
-                self._go_on(walk, here)
-                return None
-            if isinstance(step, MatchUnknown | ActUnknown):
+            elif kind is StepKind.UNKNOWN:
                 walk.not_understood += (rule.text,)
                 self._matched(walk, here, rule.text, EventKind.NOT_UNDERSTOOD)
-                self._go_on(walk, here)
-                return None
-            if not isinstance(step, _ACTIONS):
-                if not matches(step, walk.packet, table, self._host):
-                    self._go_on(walk, here)
-                    return None
-                continue
-            branches = self._act(walk, here, step, rule.text)
-            if branches is not None:
-                return branches
-            if not walk.frames or walk.frames[-1] is not frame:
-                return None
-        if not any(isinstance(step, _ACTIONS) for step in rule.steps):
-            self._matched(walk, _Frame(frame.chain, position), rule.text)
+                break
+            else:
+                break  # the first packet of a client that was never here before
+        else:
+            if not rule.acts:
+                self._matched(walk, _Frame(frame.chain, position), rule.text)
         self._go_on(walk, _Frame(frame.chain, position))
         return None
 
@@ -254,8 +292,10 @@ class Tracer:
             case Jump(chain=chain):
                 back = _Frame(at.chain, at.rule + 1)
                 walk.frames = (*walk.frames[:-1], back, _Frame(chain, 0))
+                self._enter(walk, chain)
             case Goto(chain=chain):
                 walk.frames = (*walk.frames[:-1], _Frame(chain, 0))
+                self._enter(walk, chain)
             case Return():
                 return self._return(walk)
             case Accept():
@@ -272,6 +312,16 @@ class Tracer:
             return self._end(walk, Ending.DROPPED)
         walk.chance = 1.0
         return None
+
+    def _enter(self, walk: _Walk, chain: str) -> None:
+        """Notes how to go on from here, when the chain is watched."""
+        table = self._tables[walk.table].name
+        if (table, chain) in self._watched:
+            packet = msgspec.structs.replace(walk.packet)
+            before, walk.entries = walk.entries, (*walk.entries, chain)
+            # Taken before the path grows: resumed walks begin their events here.
+            kept = msgspec.structs.replace(walk, packet=packet, chance=1.0)
+            self._entries.append(Entry(table, chain, before, kept))
 
     def _base_hook(self, walk: _Walk) -> Hook | None:
         return self._tables[walk.table].chains[walk.base_chain].hook
@@ -342,6 +392,7 @@ class Tracer:
             event, path = path
             events.append(event)
         packet = walk.packet
+        self._entered.append(walk.entries)
         self._outcomes.append(
             Outcome(
                 ending=ending,
@@ -359,26 +410,9 @@ class Tracer:
     def _index(self, table: int, chain: str) -> ChainIndex:
         index = self._indexes.get((table, chain))
         if index is None:
-            index = ChainIndex(self._tables[table].chains[chain])
+            index = ChainIndex(self._tables[table].chains[chain], self._tables[table], self._host)
             self._indexes[table, chain] = index
         return index
-
-
-_ACTIONS = (
-    Jump,
-    Goto,
-    Return,
-    Accept,
-    Drop,
-    Reject,
-    SetMark,
-    Translate,
-    Masquerade,
-    Remember,
-    Lookup,
-    Choose,
-    ActUnknown,
-)
 
 
 def _record(walk: _Walk, event: Event) -> None:

@@ -9,17 +9,71 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left
 from collections import defaultdict
+from enum import Enum
+
+import msgspec
 
 from nodeport_rules.ruleset.meaning import (
+    ActUnknown,
+    AnyStep,
     ChainMeaning,
     Field,
     MatchAddress,
+    MatchChance,
     MatchPort,
+    MatchRemembered,
+    MatchUnknown,
     RuleMeaning,
+    TableMeaning,
 )
+from nodeport_rules.ruleset.packet import Host
+from nodeport_rules.ruleset.trace_match import Matcher, PacketState, matcher_of
 
 _SHORT = 16
 _HOST_SUFFIXES = ("/32", "/128")
+
+
+class StepKind(Enum):
+    """What the tracer does with a step."""
+
+    MATCH = "match"
+    CHANCE = "chance"
+    MEMORY = "memory"
+    UNKNOWN = "unknown"
+    ACTION = "action"
+
+
+class ReadyRule(msgspec.Struct, frozen=True):
+    """A rule made ready to be applied to many packets."""
+
+    text: str
+    steps: tuple[tuple[StepKind, AnyStep, Matcher], ...]
+    """Each step with its kind, and for a match the function that decides it."""
+    acts: bool
+    """Whether any step is an action."""
+
+
+def _ready(rule: RuleMeaning, table: TableMeaning, host: Host) -> ReadyRule:
+    steps = tuple(
+        (kind, step, matcher_of(step, table, host) if kind is StepKind.MATCH else _never)
+        for step in rule.steps
+        for kind in (_kind(step),)
+    )
+    return ReadyRule(rule.text, steps, any(kind is StepKind.ACTION for kind, _, _ in steps))
+
+
+def _never(_packet: PacketState) -> bool:
+    return False
+
+
+def _kind(step: AnyStep) -> StepKind:
+    if isinstance(step, MatchChance):
+        return StepKind.CHANCE
+    if isinstance(step, MatchRemembered):
+        return StepKind.MEMORY
+    if isinstance(step, MatchUnknown | ActUnknown):
+        return StepKind.UNKNOWN
+    return StepKind.MATCH if type(step).__name__.startswith("Match") else StepKind.ACTION
 
 
 class ChainIndex:
@@ -28,8 +82,8 @@ class ChainIndex:
     The candidates are all rules that could match, and only few that could not; in their order.
     """
 
-    def __init__(self, chain: ChainMeaning) -> None:
-        self.rules = chain.rules
+    def __init__(self, chain: ChainMeaning, table: TableMeaning, host: Host) -> None:
+        self.rules = tuple(_ready(rule, table, host) for rule in chain.rules)
         self._long = len(chain.rules) > _SHORT
         self._by_address: defaultdict[str, list[int]] = defaultdict(list)
         self._by_port: defaultdict[int, list[int]] = defaultdict(list)

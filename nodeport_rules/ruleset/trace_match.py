@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from functools import lru_cache
 
 import msgspec
@@ -45,50 +46,74 @@ class PacketState(msgspec.Struct):
         return self.protocol if field is Field.PROTOCOL else str(self.port)
 
 
-def matches(step: AnyStep, packet: PacketState, table: TableMeaning, host: Host) -> bool:
-    """Whether the packet passes a match that depends on nothing but the packet and the host.
+Matcher = Callable[[PacketState], bool]
 
-    Matches by chance, by memory and those not understood are for the tracer.
+
+def matcher_of(step: AnyStep, table: TableMeaning, host: Host) -> Matcher:
+    """The match as a function of the packet; made once for a rule, called for each packet.
+
+    Matches by chance, by memory and those not understood are for the tracer: TypeError.
     """
+    found = _positive(step, table, host)
+    if getattr(step, "negate", False):
+        return lambda packet: not found(packet)
+    return found
+
+
+def _positive(step: AnyStep, table: TableMeaning, host: Host) -> Matcher:
     match step:
-        case MatchAddress():
-            found = any(_contains(network, packet.value(step.field)) for network in step.networks)
-        case MatchProtocol():
-            found = packet.protocol == step.protocol
-        case MatchPort():
-            found = step.first <= packet.port <= step.last
-        case MatchInterface():
-            found = (
-                packet.interface.startswith(step.name)
-                if step.prefix
-                else packet.interface == step.name
-            )
+        case MatchAddress(field=field, networks=networks):
+            return _address_matcher(field, networks)
+        case MatchProtocol(protocol=protocol):
+            return lambda packet: packet.protocol == protocol
+        case MatchPort(first=first, last=last):
+            return lambda packet: first <= packet.port <= last
+        case MatchInterface(name=name, prefix=True):
+            return lambda packet: packet.interface.startswith(name)
+        case MatchInterface(name=name):
+            return lambda packet: packet.interface == name
+        case MatchLocal(field=Field.SOURCE):
+            return lambda packet: host.is_local(packet.source)
         case MatchLocal():
-            found = host.is_local(packet.value(step.field))
-        case MatchState():
-            found = packet.state in step.states or (packet.translated and State.DNAT in step.states)
-        case MatchMark():
-            found = packet.mark & step.mask == step.value
+            return lambda packet: host.is_local(packet.destination)
+        case MatchState(states=states):
+            translated = State.DNAT in states
+            return lambda packet: packet.state in states or (translated and packet.translated)
+        case MatchMark(value=value, mask=mask):
+            return lambda packet: packet.mark & mask == value
         case MatchSet():
-            found = _in_set(step, packet, table)
+            return lambda packet: _in_set(step, packet, table)
         case _:
             raise TypeError(f"{step!r} is no such match")
-    return found is not step.negate
+
+
+def _address_matcher(field: Field, networks: tuple[str, ...]) -> Matcher:
+    singles = frozenset(_single(network) for network in networks) - {""}
+    wider = tuple(network for network in networks if not _single(network))
+    if field is Field.SOURCE:
+        return lambda packet: packet.source in singles or _within(wider, packet.source)
+    return lambda packet: packet.destination in singles or _within(wider, packet.destination)
+
+
+def _within(networks: tuple[str, ...], address: str) -> bool:
+    return any(_contains(network, address) for network in networks)
+
+
+def _single(network: str) -> str:
+    """The address that the network consists of; empty when it has several."""
+    address, _, length = network.partition("/")
+    return address if length in ("", "128" if ":" in address else "32") else ""
 
 
 def _in_set(step: MatchSet, packet: PacketState, table: TableMeaning) -> bool:
     key = tuple(packet.value(field) for field in step.fields)
     if key in table.sets.get(step.set_name, ()):
         return True
-    return len(key) == 1 and any(
-        _contains(network, key[0]) for network in table.networks.get(step.set_name, ())
-    )
+    return len(key) == 1 and _within(table.networks.get(step.set_name, ()), key[0])
 
 
 @lru_cache(maxsize=65536)
 def _contains(network: str, address: str) -> bool:
-    if "/" not in network:
-        return network == address
     return ipaddress.ip_address(address) in _network(network)
 
 
