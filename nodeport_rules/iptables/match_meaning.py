@@ -137,9 +137,12 @@ def _recent(options: Sequence[Option], _protocol: str, family: str) -> list[AnyS
     if doing == ["set"]:
         timed = "seconds" in by_name or "reap" in by_name
         return None if timed else [Remember(list_name[0])]
-    if doing == ["update"]:
-        return [MatchRemembered(list_name[0]), Remember(list_name[0])]
-    return [MatchRemembered(list_name[0])]
+    words = by_name.get("seconds", ("0",))
+    seconds = _number(words[0]) if len(words) == 1 else None
+    if seconds is None:
+        return None
+    match = MatchRemembered(list_name[0], seconds)
+    return [match, Remember(list_name[0])] if doing == ["update"] else [match]
 
 
 def _is_whole(mask: str, family: str) -> bool:

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nodeport_rules.nftables.match_meaning import MARK_BITS, TableContext
-from nodeport_rules.nftables.sets_meaning import braced_pairs, read_slots, read_verdict
+from nodeport_rules.nftables.sets_meaning import (
+    braced_pairs,
+    duration_seconds,
+    read_slots,
+    read_verdict,
+)
 from nodeport_rules.nftables.words import Unclear, Words, number_of
 from nodeport_rules.ruleset.canonical import canonical_address, port_number
 from nodeport_rules.ruleset.meaning import (
@@ -186,17 +191,23 @@ def read_reject(words: Words, _table: TableContext) -> list[AnyStep]:
 
 
 def read_update(words: Words, table: TableContext) -> list[AnyStep]:
-    """`@clients { ip saddr }`, after `update` or `add`; a time-out or counter may stand in it."""
+    """`@clients { ip saddr }`, after `update` or `add`.
+
+    A counter may stand in it, and the set's own time-out; another one would last for this element
+    alone, which no step says.
+    """
     name = words.take()
-    words.expect("{", table.family, "saddr")
-    while not words.accept("}"):
-        if words.accept("timeout"):
-            words.value()
-        else:
-            words.expect("counter")
     named = table.named.get(name[1:])
     if not name.startswith("@") or named is None or not named.is_set:
         raise Unclear(words.text)
+    words.expect("{", table.family, "saddr")
+    while not words.accept("}"):
+        if words.accept("timeout"):
+            if duration_seconds(words.value()) != named.timeout:
+                raise Unclear(words.text)
+        else:
+            words.expect("counter")
+            read_counter(words, table)
     return [Remember(named.name)]
 
 

@@ -119,8 +119,8 @@ def _of_object(kind: str, body: JsonObject, inner: Inner) -> str:
             flags = body["flags"] if isinstance(body["flags"], list) else [body["flags"]]
             return f"fib {' . '.join(flags)} {body['result']}"
         case "numgen":
-            offset = f" offset {body['offset']}" if body.get("offset") else ""
-            return f"numgen {body['mode']} mod {body['mod']}{offset}"
+            offset = f" offset {_unsigned(body['offset'])}" if body.get("offset") else ""
+            return f"numgen {body['mode']} mod {_unsigned(body['mod'])}{offset}"
         case "prefix":
             return f"{inner(body['addr'])}/{body['len']}"
         case "elem":
@@ -131,6 +131,11 @@ def _of_object(kind: str, body: JsonObject, inner: Inner) -> str:
             return f"{{ {inner(body)} }}"
         case _:
             raise ValueError(kind)
+
+
+def _unsigned(number: int) -> int:
+    """A number of 32 bits; nft 1.0.6 prints those of numgen with a sign."""
+    return number % (1 << 32)
 
 
 def _braced(part: object, inner: Inner) -> str:

@@ -45,6 +45,7 @@ MARK_BITS = 0xFFFFFFFF
 NEVER = MatchAddress(Field.DESTINATION, ())
 """A match that no packet passes: one of the other family, in a table for both."""
 
+_MARK_LENGTH = 32
 _STATES = {
     "new": State.NEW,
     "established": State.ESTABLISHED,
@@ -146,9 +147,9 @@ def _in_named(
         raise Unclear(name)
     if found.dynamic:
         # What such a set holds changes with every packet: only clients are understood.
-        if negate or fields != (Field.SOURCE,):
+        if negate or fields != (Field.SOURCE,) or found.timeout is None:
             raise Unclear(name)
-        return MatchRemembered(name)
+        return MatchRemembered(name, found.timeout)
     # Raises Unclear where the contents are not understood.
     _ = found.contents
     return MatchSet(fields, name, negate)
@@ -273,7 +274,7 @@ def _status(words: Words, table: TableContext) -> MatchState:
 
 
 def read_mark(words: Words, _table: TableContext) -> list[AnyStep]:
-    """`0x1`, `!= 0x1`, `& 0x4000 == 0x4000`, after `meta mark`."""
+    """`0x1`, `!= 0x1`, `& 0x4000 == 0x4000`, `0x80000000/1`, after `meta mark`."""
     mask = MARK_BITS
     if words.peek() in ("&", "and"):
         words.take()
@@ -283,7 +284,14 @@ def read_mark(words: Words, _table: TableContext) -> list[AnyStep]:
     negate = words.accept("!=")
     if not negate:
         words.accept("==")
-    return [MatchMark(words.number(), mask, negate)]
+    value, slash, length = words.value().partition("/")
+    if slash:
+        # So nft prints a mask that is a run of bits from the left: `& 0x80000000 == 0x80000000`.
+        bits = number_of(length)
+        if bits > _MARK_LENGTH or mask != MARK_BITS:
+            raise Unclear(words.text)
+        mask = MARK_BITS << (_MARK_LENGTH - bits) & MARK_BITS
+    return [MatchMark(number_of(value), mask, negate)]
 
 
 MatchReader = Callable[[Words, TableContext], list[AnyStep]]

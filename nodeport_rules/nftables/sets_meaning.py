@@ -67,6 +67,8 @@ class NamedSet:
         self.dynamic = dynamic
         """The kernel itself puts elements in, when rules tell it to."""
         self.kinds, self.data = _declared(declared.declaration)
+        self.timeout = _timeout(declared.declaration)
+        """Seconds that an element stays; 0: for good; None: no whole number of them."""
         self._elements = declared.elements
         self._chains = chains
 
@@ -127,6 +129,28 @@ def _declared(declaration: Iterable[str]) -> tuple[tuple[Kind, ...], str]:
             key, _, data = rest.rstrip(";").partition(" : ")
             return tuple(_kind(part.strip()) for part in key.split(" . ")), data.strip()
     return (), ""
+
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+_UNIT_SECONDS = (86400, 3600, 60, 1)
+
+
+def duration_seconds(text: str) -> int | None:
+    """`1h30m` in seconds; None for what is no whole number of seconds, as nft prints it."""
+    found = _DURATION.fullmatch(text)
+    if found is None or not text or len(text) > len("00000d00h00m00000000000s"):
+        return None
+    parts = zip(found.groups(), _UNIT_SECONDS, strict=True)
+    return sum(int(number or 0) * unit for number, unit in parts)
+
+
+def _timeout(declaration: Iterable[str]) -> int | None:
+    """The timeout of a set's elements in seconds, from `timeout 1h30m`; 0 when it has none."""
+    for line in declaration:
+        word, _, rest = line.partition(" ")
+        if word == "timeout":
+            return duration_seconds(rest.rstrip(";"))
+    return 0
 
 
 def _kind(text: str) -> Kind:
