@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeport_rules.iptables.meaning import DumpMeaningError, meaning_of
@@ -330,6 +330,7 @@ SOME_WORDS = (
 )
 
 
+@settings(deadline=None)
 @given(
     st.text() | st.lists(st.sampled_from(SOME_WORDS.split(" "))).map(" ".join),
     st.sampled_from(["ip", "ip6"]),
@@ -340,6 +341,7 @@ def test_any_text_has_a_meaning_and_is_kept(text: str, family: str) -> None:
         assert reader.read(rule).text == rule
 
 
+@settings(deadline=None)
 @given(MARKS, MARKS, MARKS)
 def test_marks_change_as_in_the_kernel(mark: int, value: int, mask: int) -> None:
     """xt_MARK: (mark & ~mask) ^ value; libxt_MARK says what the other options stand for."""

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeport_rules.nftables.json_listing import listing_from_text_or_json, parse_json_listing
@@ -321,6 +321,7 @@ TREES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_any_statement_has_a_text_and_a_meaning(statement: object) -> None:
     text = listing(of_table("chain", name="a"), of_table("rule", chain="a", expr=[statement]))
@@ -329,6 +330,7 @@ def test_any_statement_has_a_text_and_a_meaning(statement: object) -> None:
     assert rule.text == statement_text(statement)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["set", "map", "chain", "rule", "table"]), TREES, TREES)
 def test_any_object_is_read_or_refused(kind: str, value: object, elements: object) -> None:
     with contextlib.suppress(ListingError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeport_rules.model.family import Family
@@ -615,6 +615,7 @@ SOME_WORDS = (
 )
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_characters="{}\n"))
     | st.lists(st.sampled_from(SOME_WORDS.split(" "))).map(" ".join)
@@ -628,6 +629,7 @@ def test_any_text_has_a_meaning_and_is_kept(text: str) -> None:
             assert step.text in text
 
 
+@settings(deadline=None)
 @given(NUMBERS, st.lists(st.tuples(st.sampled_from("&^|"), NUMBERS), max_size=3))
 def test_marks_change_as_they_are_computed(mark: int, operations: list[tuple[str, int]]) -> None:
     """Python's operators bind as nft's do."""
@@ -638,6 +640,7 @@ def test_marks_change_as_they_are_computed(mark: int, operations: list[tuple[str
     assert (mark & step.keep) ^ step.flip == eval(f"{mark}{shown}")
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 9),
     st.integers(0, 9),
