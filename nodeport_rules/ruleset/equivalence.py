@@ -20,15 +20,19 @@ from nodeport_rules.ruleset.classes import (
 )
 from nodeport_rules.ruleset.meaning import RulesMeaning, State
 from nodeport_rules.ruleset.packet import Ending, Host, Outcome, Packet
-from nodeport_rules.ruleset.trace import Traced, Tracer
+from nodeport_rules.ruleset.trace import Tracer
+from nodeport_rules.ruleset.trace_walk import Traced
 
 # Documentation addresses (RFC 5737, RFC 3849): nobody's, so good for "one that nobody mentions".
 _NOBODY = {"ip": "192.0.2.0/24", "ip6": "2001:db8:ffff::/48"}
 _LOOPBACK = {"ip": "127.0.0.1", "ip6": "::1"}
 _SHARE_DIGITS = 6
 
-Way = frozenset[tuple[Ending, str, int, bool, bool, float]]
-"""Every possible end: (ending, address, port, masqueraded, accepted, share)."""
+End = tuple[Ending, str, int, bool, bool, int, int]
+"""(ending, address, port, masqueraded, accepted, mark, seconds that a client is remembered)."""
+
+Way = frozenset[tuple[End, float]]
+"""Every possible end with its share."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -53,13 +57,25 @@ def way_of(outcomes: Sequence[Outcome]) -> Way:
 
     For a packet that is refused or dropped it does not matter where it would have gone.
     """
-    shares: dict[tuple[Ending, str, int, bool, bool], float] = {}
+    shares: dict[End, float] = {}
     for one in outcomes:
-        key = (one.ending, one.address, one.port, one.masqueraded, one.accepted)
-        if one.ending in (Ending.REJECTED, Ending.DROPPED):
-            key = (one.ending, "", 0, False, False)
-        shares[key] = shares.get(key, 0.0) + one.share
-    return frozenset((*key, round(share, _SHARE_DIGITS)) for key, share in shares.items())
+        end = _end_of(one)
+        shares[end] = shares.get(end, 0.0) + one.share
+    return frozenset((end, round(share, _SHARE_DIGITS)) for end, share in shares.items())
+
+
+def _end_of(one: Outcome) -> End:
+    if one.ending in (Ending.REJECTED, Ending.DROPPED):
+        return (one.ending, "", 0, False, False, 0, one.sticky_seconds)
+    return (
+        one.ending,
+        one.address,
+        one.port,
+        one.masqueraded,
+        one.accepted,
+        one.mark,
+        one.sticky_seconds,
+    )
 
 
 def compare(one: RulesMeaning, other: RulesMeaning, host: Host) -> Comparison:
@@ -174,7 +190,26 @@ class _Comparer:
         if way_of(results[0]) != way_of(results[1]):
             traced = (tuple(tracer.trace(packet)) for tracer in self._tracers)
             self._differences.append(Difference(packet, *traced))
+        else:
+            self._compare_second_packets(packet, results)
         return self._sources_on_the_way(results)
+
+    def _compare_second_packets(self, packet: Packet, results: Sequence[Sequence[Outcome]]) -> None:
+        """A client's next connection, for each end that its first one could have come to."""
+        if not any(outcome.remembered for outcomes in results for outcome in outcomes):
+            return
+        memories = [{(o.address, o.port): o.remembered for o in outcomes} for outcomes in results]
+        for end in sorted(memories[0]):
+            again = [
+                msgspec.structs.replace(packet, remembered=frozenset(memory.get(end, ())))
+                for memory in memories
+            ]
+            traced = [
+                tuple(tracer.trace(one)) for tracer, one in zip(self._tracers, again, strict=True)
+            ]
+            self._packets += 1
+            if way_of(traced[0]) != way_of(traced[1]):
+                self._differences.append(Difference(again[0], *traced))
 
     def _outcomes(self, side: int, packet: Packet) -> Sequence[Outcome]:
         """The packet's outcomes, from those of another source of its network where possible."""

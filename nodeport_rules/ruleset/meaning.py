@@ -100,9 +100,13 @@ class MatchSet(Step, frozen=True):
 
 
 class MatchRemembered(Step, frozen=True):
-    """The client was here before (session affinity); `name` is the list of clients."""
+    """The client was here in the last `seconds` (session affinity); `name` is the list of clients.
+
+    0 seconds: for as long as the list holds it.
+    """
 
     name: str
+    seconds: int = 0
 
 
 class MatchChance(Step, frozen=True):

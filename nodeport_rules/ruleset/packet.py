@@ -25,6 +25,8 @@ class Packet(msgspec.Struct, frozen=True):
     """Sent by the node itself, or by a pod in the node's network namespace."""
     state: State = State.NEW
     mark: int = 0
+    remembered: frozenset[str] = frozenset()
+    """Lists of clients (session affinity) that its source was put into before."""
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -92,5 +94,11 @@ class Outcome(msgspec.Struct, frozen=True):
     accepted: bool
     """A rule of a filter chain let it through, so that no later rule of that chain can drop it."""
     events: tuple[Event, ...]
+    mark: int = 0
+    """The packet's mark when the rules are done with it."""
+    remembered: tuple[str, ...] = ()
+    """Lists of clients that its source has been put into."""
+    sticky_seconds: int = 0
+    """For a client that was here before: how long that is remembered; else 0."""
     not_understood: tuple[str, ...] = ()
     """Rules on the way of which something was not understood: then the end is not certain."""

@@ -23,6 +23,7 @@ from nodeport_rules.ruleset.meaning import (
     Lookup,
     Masquerade,
     MatchChance,
+    MatchRemembered,
     Reject,
     Remember,
     Return,
@@ -35,71 +36,10 @@ from nodeport_rules.ruleset.meaning import (
 from nodeport_rules.ruleset.packet import Ending, Event, EventKind, Host, Outcome, Packet
 from nodeport_rules.ruleset.trace_index import ChainIndex, StepKind
 from nodeport_rules.ruleset.trace_match import PacketState
+from nodeport_rules.ruleset.trace_walk import Entry, Frame, Traced, Walk
 
 MAX_DEPTH = 64
 """Jumps deep; the kernel allows 16 (NFT_JUMP_STACK_SIZE), so more is a loop."""
-
-Path = tuple[Event, "Path | None"]
-
-
-class _Frame(msgspec.Struct, frozen=True, gc=False):
-    """A place in a chain to go on from: a rule, and a step in it."""
-
-    chain: str
-    rule: int
-    step: int = 0
-
-
-class _Walk(msgspec.Struct):
-    """A packet somewhere on its way, with all that has happened to it so far."""
-
-    packet: PacketState
-    share: float
-    point: HookPoint
-    from_node: bool
-    hooks: tuple[tuple[int, str], ...]
-    """Base chains of this hook point still to come: (table's position, chain)."""
-    table: int = 0
-    base_chain: str = ""
-    frames: tuple[_Frame, ...] = ()
-    chance: float = 1.0
-    """The chance by which the present rule matched."""
-    path: Path | None = None
-    destination_settled: bool = False
-    """Whether nat chains have seen it where destinations are translated."""
-    source_settled: bool = False
-    masqueraded: bool = False
-    accepted: bool = False
-    looped: bool = False
-    """Whether it comes in again by the loopback interface."""
-    not_understood: tuple[str, ...] = ()
-    entries: tuple[str, ...] = ()
-    """Watched chains that it has entered so far (see `Tracer.watch`)."""
-
-    def branch(self, chance: float) -> _Walk:
-        """The same walk for that part of the packets."""
-        packet = msgspec.structs.replace(self.packet)
-        return msgspec.structs.replace(
-            self, packet=packet, share=self.share * chance, chance=chance
-        )
-
-
-class Entry(msgspec.Struct):
-    """A watched chain that a traced packet entered, and how to go on from there."""
-
-    table: str
-    chain: str
-    before: tuple[str, ...]
-    """Watched chains that it had entered before."""
-    walk: _Walk
-
-
-class Traced(msgspec.Struct, frozen=True):
-    """Everything a trace found: the outcomes, and for each the watched chains on its way."""
-
-    outcomes: tuple[Outcome, ...]
-    entered: tuple[tuple[str, ...], ...]
-    entries: tuple[Entry, ...]
 
 
 class Tracer:
@@ -113,6 +53,7 @@ class Tracer:
         self._outcomes: list[Outcome] = []
         self._entered: list[tuple[str, ...]] = []
         self._entries: list[Entry] = []
+        self._clients_of: frozenset[str] = frozenset()
         self._watched: frozenset[tuple[str, str]] = frozenset()
 
     def watch(self, chains: Iterable[tuple[str, str]]) -> None:
@@ -125,6 +66,7 @@ class Tracer:
 
     def trace_fully(self, packet: Packet) -> Traced:
         """The same with the watched chains that were entered."""
+        self._clients_of = packet.remembered
         state = PacketState(
             packet.source,
             packet.destination,
@@ -135,7 +77,7 @@ class Tracer:
             packet.mark,
         )
         point = HookPoint.OUTPUT if packet.from_node else HookPoint.PREROUTING
-        return self._run(_Walk(state, 1.0, point, packet.from_node, self._hooks[point]))
+        return self._run(Walk(state, 1.0, point, packet.from_node, self._hooks[point]))
 
     def resume(self, entry: Entry, source: str) -> Traced:
         """The rest of the way from a watched chain on, for a packet from another source.
@@ -146,14 +88,14 @@ class Tracer:
         packet = msgspec.structs.replace(entry.walk.packet, source=source)
         return self._run(msgspec.structs.replace(entry.walk, packet=packet))
 
-    def _run(self, walk: _Walk) -> Traced:
+    def _run(self, walk: Walk) -> Traced:
         self._outcomes, self._entered, self._entries = [], [], []
         waiting = [walk]
         while waiting:
             waiting.extend(reversed(self._advance(waiting.pop())))
         return Traced(tuple(self._outcomes), tuple(self._entered), tuple(self._entries))
 
-    def _advance(self, walk: _Walk) -> list[_Walk]:
+    def _advance(self, walk: Walk) -> list[Walk]:
         """Takes a walk to its end, or to where it splits: then the branches."""
         while True:
             if walk.frames:
@@ -169,12 +111,12 @@ class Tracer:
 
     # ---------------------------------------------------------------------------- hook points
 
-    def _next_point(self, walk: _Walk) -> bool:
+    def _next_point(self, walk: Walk) -> bool:
         """Moves on to the next hook point; False when the packet has left the rules behind."""
         point, local = walk.point, self._host.is_local(walk.packet.destination)
         if point in (HookPoint.PREROUTING, HookPoint.OUTPUT):
             walk.destination_settled = True
-        else:
+        elif point is not HookPoint.FORWARD:
             walk.source_settled = True
         if point is HookPoint.PREROUTING:
             walk.point = HookPoint.INPUT if local else HookPoint.FORWARD
@@ -188,7 +130,7 @@ class Tracer:
         walk.hooks = self._hooks[walk.point]
         return True
 
-    def _enter_base_chain(self, walk: _Walk) -> None:
+    def _enter_base_chain(self, walk: Walk) -> None:
         (position, name), *rest = walk.hooks
         walk.hooks = tuple(rest)
         table = self._tables[position]
@@ -196,10 +138,10 @@ class Tracer:
         if hook is not None and hook.is_nat and not self._sees_nat(walk):
             return
         walk.table, walk.base_chain = position, name
-        walk.frames = (_Frame(name, 0),)
-        _record(walk, Event(EventKind.HOOK, table.name, name, 0, hook.point if hook else ""))
+        walk.frames = (Frame(name, 0),)
+        walk.record(Event(EventKind.HOOK, table.name, name, 0, hook.point if hook else ""))
 
-    def _sees_nat(self, walk: _Walk) -> bool:
+    def _sees_nat(self, walk: Walk) -> bool:
         """Nat chains see new connections alone, and no address is translated twice."""
         if walk.packet.state is not State.NEW:
             return False
@@ -209,7 +151,7 @@ class Tracer:
 
     # ---------------------------------------------------------------------------- rules
 
-    def _run_rule(self, walk: _Walk) -> list[_Walk] | None:
+    def _run_rule(self, walk: Walk) -> list[Walk] | None:
         """The rule at the top frame; the branches, where the walk splits or ends there."""
         frame = walk.frames[-1]
         index = self._index(walk.table, frame.chain)
@@ -226,39 +168,48 @@ class Tracer:
                 if matches(packet):
                     continue
                 break
-            here = _Frame(frame.chain, position, number)
+            here = Frame(frame.chain, position, number)
             if kind is StepKind.ACTION:
                 branches = self._act(walk, here, step, rule.text)
-                if branches is not None:
+                if branches is not None or not walk.frames or walk.frames[-1] is not frame:
                     return branches
-                if not walk.frames or walk.frames[-1] is not frame:
-                    return None
             elif isinstance(step, MatchChance):
                 return self._by_chance(walk, here, step.probability)
-            elif kind is StepKind.UNKNOWN:
-                walk.not_understood += (rule.text,)
-                self._matched(walk, here, rule.text, EventKind.NOT_UNDERSTOOD)
+            elif not self._passes(walk, here, step, rule.text):
                 break
-            else:
-                break  # the first packet of a client that was never here before
         else:
             if not rule.acts:
-                self._matched(walk, _Frame(frame.chain, position), rule.text)
-        self._go_on(walk, _Frame(frame.chain, position))
+                self._matched(walk, Frame(frame.chain, position), rule.text)
+        self._go_on(walk, Frame(frame.chain, position))
         return None
 
-    def _go_on(self, walk: _Walk, at: _Frame) -> None:
+    def _passes(self, walk: Walk, at: Frame, step: AnyStep, text: str) -> bool:
+        """Whether a match that does not depend on the packet alone lets it on in the rule."""
+        if isinstance(step, MatchRemembered):
+            return self._is_remembered(walk, step)
+        walk.not_understood += (text,)
+        self._matched(walk, at, text, EventKind.NOT_UNDERSTOOD)
+        return False
+
+    def _is_remembered(self, walk: Walk, step: MatchRemembered) -> bool:
+        """Whether the client was here before; it was not, unless the packet says so."""
+        if step.name not in self._clients_of:
+            return False
+        walk.sticky_seconds = step.seconds
+        return True
+
+    def _go_on(self, walk: Walk, at: Frame) -> None:
         """With the next rule of the same chain."""
-        walk.frames = (*walk.frames[:-1], _Frame(at.chain, at.rule + 1))
+        walk.frames = (*walk.frames[:-1], Frame(at.chain, at.rule + 1))
         walk.chance = 1.0
 
-    def _by_chance(self, walk: _Walk, at: _Frame, probability: float) -> list[_Walk]:
+    def _by_chance(self, walk: Walk, at: Frame, probability: float) -> list[Walk]:
         hit, miss = walk.branch(probability), walk.branch(1 - probability)
-        hit.frames = (*walk.frames[:-1], _Frame(at.chain, at.rule, at.step + 1))
+        hit.frames = (*walk.frames[:-1], Frame(at.chain, at.rule, at.step + 1))
         self._go_on(miss, at)
         return [hit, miss] if miss.share > 0 else [hit]
 
-    def _act(self, walk: _Walk, at: _Frame, step: AnyStep, text: str) -> list[_Walk] | None:
+    def _act(self, walk: Walk, at: Frame, step: AnyStep, text: str) -> list[Walk] | None:
         """One action. None: the walk goes on, here or (with other frames) in another chain."""
         match step:
             case Translate():
@@ -280,21 +231,21 @@ class Tracer:
                 self._matched(walk, at, text)
                 walk.masqueraded = True
                 walk.frames = ()
-            case Remember():
-                pass
+            case Remember(name=name):
+                walk.remembered = (*walk.remembered, name)
             case _:
                 self._matched(walk, at, text)
                 return self._verdict(walk, at, step)
         return None
 
-    def _verdict(self, walk: _Walk, at: _Frame, verdict: AnyStep) -> list[_Walk] | None:
+    def _verdict(self, walk: Walk, at: Frame, verdict: AnyStep) -> list[Walk] | None:
         match verdict:
             case Jump(chain=chain):
-                back = _Frame(at.chain, at.rule + 1)
-                walk.frames = (*walk.frames[:-1], back, _Frame(chain, 0))
+                back = Frame(at.chain, at.rule + 1)
+                walk.frames = (*walk.frames[:-1], back, Frame(chain, 0))
                 self._enter(walk, chain)
             case Goto(chain=chain):
-                walk.frames = (*walk.frames[:-1], _Frame(chain, 0))
+                walk.frames = (*walk.frames[:-1], Frame(chain, 0))
                 self._enter(walk, chain)
             case Return():
                 return self._return(walk)
@@ -313,7 +264,7 @@ class Tracer:
         walk.chance = 1.0
         return None
 
-    def _enter(self, walk: _Walk, chain: str) -> None:
+    def _enter(self, walk: Walk, chain: str) -> None:
         """Notes how to go on from here, when the chain is watched."""
         table = self._tables[walk.table].name
         if (table, chain) in self._watched:
@@ -323,10 +274,10 @@ class Tracer:
             kept = msgspec.structs.replace(walk, packet=packet, chance=1.0)
             self._entries.append(Entry(table, chain, before, kept))
 
-    def _base_hook(self, walk: _Walk) -> Hook | None:
+    def _base_hook(self, walk: Walk) -> Hook | None:
         return self._tables[walk.table].chains[walk.base_chain].hook
 
-    def _return(self, walk: _Walk) -> list[_Walk] | None:
+    def _return(self, walk: Walk) -> list[Walk] | None:
         """Back to the chain that jumped here; from a base chain, its policy."""
         if len(walk.frames) > 1:
             walk.frames = walk.frames[:-1]
@@ -335,13 +286,13 @@ class Tracer:
         walk.frames = ()
         if hook is not None and hook.drops_at_end:
             name = self._tables[walk.table].name
-            _record(walk, Event(EventKind.POLICY, name, walk.base_chain, 0, "policy drop"))
+            walk.record(Event(EventKind.POLICY, name, walk.base_chain, 0, "policy drop"))
             return self._end(walk, Ending.DROPPED)
         return None
 
     # ---------------------------------------------------------------------------- choices
 
-    def _translate(self, walk: _Walk, at: _Frame, step: Translate, text: str) -> list[_Walk] | None:
+    def _translate(self, walk: Walk, at: Frame, step: Translate, text: str) -> list[Walk] | None:
         """DNAT: each destination as likely; the nat chains of this hook point are then done."""
         if not step.destinations:
             self._go_on(walk, at)
@@ -360,9 +311,9 @@ class Tracer:
             branches.append(branch)
         return branches
 
-    def _choose(self, walk: _Walk, at: _Frame, step: Choose, text: str) -> list[_Walk]:
+    def _choose(self, walk: Walk, at: Frame, step: Choose, text: str) -> list[Walk]:
         chance = 1 / len(step.verdicts)
-        branches: list[_Walk] = []
+        branches: list[Walk] = []
         for verdict in step.verdicts:
             branch = walk.branch(chance)
             self._matched(branch, at, text)
@@ -374,23 +325,18 @@ class Tracer:
 
     def _matched(
         self,
-        walk: _Walk,
-        at: _Frame,
+        walk: Walk,
+        at: Frame,
         text: str,
         kind: EventKind = EventKind.MATCHED,
         mark: int | None = None,
     ) -> None:
         name = self._tables[walk.table].name
         depth = max(len(walk.frames) - 1, 0)
-        _record(walk, Event(kind, name, at.chain, depth, text, walk.chance, mark))
+        walk.record(Event(kind, name, at.chain, depth, text, walk.chance, mark))
         walk.chance = 1.0
 
-    def _end(self, walk: _Walk, ending: Ending) -> list[_Walk]:
-        events: list[Event] = []
-        path = walk.path
-        while path is not None:
-            event, path = path
-            events.append(event)
+    def _end(self, walk: Walk, ending: Ending) -> list[Walk]:
         packet = walk.packet
         self._entered.append(walk.entries)
         self._outcomes.append(
@@ -401,7 +347,10 @@ class Tracer:
                 port=packet.port,
                 masqueraded=walk.masqueraded,
                 accepted=walk.accepted,
-                events=tuple(reversed(events)),
+                mark=packet.mark,
+                remembered=walk.remembered,
+                sticky_seconds=walk.sticky_seconds,
+                events=walk.events(),
                 not_understood=tuple(dict.fromkeys(walk.not_understood)),
             )
         )
@@ -413,10 +362,6 @@ class Tracer:
             index = ChainIndex(self._tables[table].chains[chain], self._tables[table], self._host)
             self._indexes[table, chain] = index
         return index
-
-
-def _record(walk: _Walk, event: Event) -> None:
-    walk.path = (event, walk.path)
 
 
 def _hooks_by_point(
