@@ -8,10 +8,14 @@ connection was masqueraded.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
 import socket
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 from nodeport_rules.kernel.errors import KernelError
 from nodeport_rules.kernel.iptables_tools import Family
@@ -23,6 +27,32 @@ ADDRESS_FAMILIES: dict[Family, socket.AddressFamily] = {
     "ipv4": socket.AF_INET,
     "ipv6": socket.AF_INET6,
 }
+
+# linux/netlink.h, linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h
+NETLINK_NETFILTER = 12
+NLMSG_ERROR = 2
+NLMSG_DONE = 3
+NLMSG_HEADER = 16
+NFGENMSG = 4
+NLA_TYPE_MASK = 0x3FFF
+REQUEST_DUMP = 0x301
+GET_CONNECTIONS = 1 << 8 | 1
+CTA_TUPLE_ORIG = 1
+CTA_TUPLE_REPLY = 2
+CTA_STATUS = 3
+CTA_MARK = 8
+CTA_TUPLE_IP = 1
+CTA_TUPLE_PROTO = 2
+CTA_IP_V4_SRC = 1
+CTA_IP_V4_DST = 2
+CTA_IP_V6_SRC = 3
+CTA_IP_V6_DST = 4
+CTA_PROTO_NUM = 1
+CTA_PROTO_SRC_PORT = 2
+CTA_PROTO_DST_PORT = 3
+
+RECEIVE_BYTES = 1 << 18
+_ATTRIBUTE = struct.Struct("=HH")
 
 
 @dataclass(frozen=True)
@@ -64,29 +94,22 @@ def read_connections(
 ) -> tuple[Connection, ...]:
     """The connections tracked in a namespace (None: the one of this process).
 
-    Of one protocol only, or of all. The kernel is asked for no others, as reading thousands takes
-    a while. Raises `KernelError` when the kernel does not tell.
+    Of one protocol only, or of all. Raises `KernelError` when the kernel does not tell.
     """
-    from pyroute2.netlink.exceptions import NetlinkError
-    from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
-
-    version = ADDRESS_FAMILIES[family]
     number = PROTOCOL_NUMBERS[protocol] if protocol is not None else None
-    wanted = NFCTAttrTuple(family=version, proto=number) if number is not None else None
-
-    def read() -> tuple[Connection, ...]:
-        with NFCTSocket(nfgen_family=version) as channel:
-            entries = channel.dump(tuple_orig=wanted)
-            found = tuple(_connection(family, entry) for entry in entries)
-        return tuple(one for one in found if number in (None, one.protocol))
-
-    try:
-        if namespace is None:
-            return read()
-        with namespace.entered():
-            return read()
-    except NetlinkError as error:
-        raise KernelError(f"cannot read the tracked connections: {error}; it needs root") from error
+    with namespace.entered() if namespace else contextlib.nullcontext():
+        channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    with channel:
+        try:
+            return tuple(
+                connection
+                for message in _dump(channel, family)
+                if (connection := _connection(message)) and number in (None, connection.protocol)
+            )
+        except OSError as error:
+            raise KernelError(
+                f"cannot read the tracked connections: {error}; it needs root"
+            ) from error
 
 
 def forget_connections(family: Family, *, namespace: NetworkNamespace) -> None:
@@ -97,29 +120,69 @@ def forget_connections(family: Family, *, namespace: NetworkNamespace) -> None:
         channel.flush()
 
 
-def _connection(family: Family, entry: Any) -> Connection:  # noqa: ANN401 (pyroute2 has no types)
-    protocol, original = _tuple(family, entry.get_attr("CTA_TUPLE_ORIG"))
-    _, reply = _tuple(family, entry.get_attr("CTA_TUPLE_REPLY"))
+def _dump(channel: socket.socket, family: Family) -> Iterator[memoryview]:
+    """The attributes of each tracked connection of a family, as netlink messages hold them.
+
+    Read and taken apart by hand: tests read thousands of connections, and pyroute2 takes a fifth
+    of a millisecond for each.
+    """
+    request = struct.pack(
+        "=IHHIIBBH", 20, GET_CONNECTIONS, REQUEST_DUMP, 0, 0, ADDRESS_FAMILIES[family], 0, 0
+    )
+    channel.send(request)
+    while True:
+        received = memoryview(channel.recv(RECEIVE_BYTES))
+        while received:
+            length, kind = struct.unpack_from("=IH", received)
+            if kind == NLMSG_DONE:
+                return
+            if kind == NLMSG_ERROR:
+                (number,) = struct.unpack_from("=i", received, NLMSG_HEADER)
+                raise OSError(-number, os.strerror(-number))
+            yield received[NLMSG_HEADER + NFGENMSG : length]
+            received = received[_padded(length) :]
+
+
+def _padded(length: int) -> int:
+    return (length + 3) & ~3
+
+
+def _attributes(data: memoryview) -> dict[int, memoryview]:
+    """The netlink attributes in `data` by their number."""
+    found = {}
+    position, end = 0, len(data)
+    while position < end:
+        length, kind = _ATTRIBUTE.unpack_from(data, position)
+        found[kind & NLA_TYPE_MASK] = data[position + 4 : position + length]
+        position += (length + 3) & ~3
+    return found
+
+
+def _connection(message: memoryview) -> Connection:
+    attributes = _attributes(message)
+    protocol, original = _tuple(attributes[CTA_TUPLE_ORIG])
+    _, reply = _tuple(attributes[CTA_TUPLE_REPLY])
     return Connection(
         protocol=protocol,
         original=original,
         reply=reply,
-        status=entry.get_attr("CTA_STATUS") or 0,
-        mark=entry.get_attr("CTA_MARK") or 0,
+        status=int.from_bytes(attributes.get(CTA_STATUS, b""), "big"),
+        mark=int.from_bytes(attributes.get(CTA_MARK, b""), "big"),
     )
 
 
-def _tuple(family: Family, nested: Any) -> tuple[int, Tuple]:  # noqa: ANN401
-    version = {"ipv4": "V4", "ipv6": "V6"}[family]
-    addresses = nested.get_attr("CTA_TUPLE_IP")
-    ports = nested.get_attr("CTA_TUPLE_PROTO")
-    return ports.get_attr("CTA_PROTO_NUM"), Tuple(
-        source=_canonical(addresses.get_attr(f"CTA_IP_{version}_SRC")),
-        source_port=ports.get_attr("CTA_PROTO_SRC_PORT") or 0,
-        destination=_canonical(addresses.get_attr(f"CTA_IP_{version}_DST")),
-        destination_port=ports.get_attr("CTA_PROTO_DST_PORT") or 0,
+def _tuple(nested: memoryview) -> tuple[int, Tuple]:
+    attributes = _attributes(nested)
+    addresses = _attributes(attributes[CTA_TUPLE_IP])
+    ports = _attributes(attributes[CTA_TUPLE_PROTO])
+    return ports[CTA_PROTO_NUM][0], Tuple(
+        source=_canonical(bytes(addresses.get(CTA_IP_V4_SRC) or addresses[CTA_IP_V6_SRC])),
+        source_port=int.from_bytes(ports.get(CTA_PROTO_SRC_PORT, b""), "big"),
+        destination=_canonical(bytes(addresses.get(CTA_IP_V4_DST) or addresses[CTA_IP_V6_DST])),
+        destination_port=int.from_bytes(ports.get(CTA_PROTO_DST_PORT, b""), "big"),
     )
 
 
-def _canonical(address: str) -> str:
+@lru_cache(maxsize=4096)
+def _canonical(address: bytes) -> str:
     return str(ipaddress.ip_address(address))
