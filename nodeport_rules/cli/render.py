@@ -148,8 +148,7 @@ def _report(
     if faults and not given.keep_going:
         raise InputError(faults)
     for assumption in loaded.assumptions:
-        note = f" ({assumption.note})" if assumption.note else ""
-        say("assumed", f"{assumption.subject}: {assumption.what}{note}")
+        say("assumed", str(assumption))
     if faults:
         count = say_faults(faults)
         say("warning", f"{plural(count, 'fault')}; what they concern is left out")

@@ -46,7 +46,7 @@ class Assumption(msgspec.Struct, frozen=True, order=True):
     note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.what} assumed" + (f" ({self.note})" if self.note else "")
+        return f"{self.subject}: {self.what}" + (f" ({self.note})" if self.note else "")
 
 
 class AssumptionLog:

@@ -108,8 +108,8 @@ def test_cluster_ip_and_node_port() -> None:
     (found,) = result.snapshot.services
     address, node_port = found.spec.cluster_ip, (found.spec.ports or [])[0].node_port
     assert [str(line) for line in result.assumptions] == [
-        f"Service default/web: cluster IP {address} assumed",
-        f"Service default/web: node port {node_port} for port 80/TCP assumed",
+        f"Service default/web: cluster IP {address}",
+        f"Service default/web: node port {node_port} for port 80/TCP",
     ]
     assert (found.spec.cluster_ips, found.spec.ip_families) == ([address], ["IPv4"])
     assert 30000 <= (node_port or 0) <= 32767
@@ -246,7 +246,7 @@ def test_given_values_are_not_assumed_again() -> None:
     assert moved.cluster_ip != first.cluster_ip
     assert (moved.ports or [])[0].node_port != port
     assert [str(line) for line in result.assumptions] == [
-        f"Service default/web: cluster IP {moved.cluster_ip} assumed "
+        f"Service default/web: cluster IP {moved.cluster_ip} "
         f"(its hash gives {first.cluster_ip}, which Service default/a has)",
         f"Service default/web: node port {(moved.ports or [])[0].node_port} for port 80/TCP "
         f"assumed (its hash gives {port}, which Service default/a has)",
@@ -313,8 +313,8 @@ def test_replicas_and_what_is_said() -> None:
     assert len(set(found)) == 3
     pods = ", ".join(f"{address} on node-1" for address, _node in found)
     assert [str(line) for line in result.assumptions] == [
-        f"Deployment default/w: pods {pods} assumed",
-        "Service default/web: 3 endpoints from Deployment default/w assumed",
+        f"Deployment default/w: pods {pods}",
+        "Service default/web: 3 endpoints from Deployment default/w",
     ]
     assert result.snapshot.slices[0].labels["kubernetes.io/service-name"] == "web"
 
@@ -441,7 +441,7 @@ def test_services_for_which_no_endpoints_are_assumed(items: Sequence[Object]) ->
 def test_nothing_matches() -> None:
     result = loaded(selecting("web", "web", clusterIP="10.96.0.9"))
     assert [str(line) for line in result.assumptions] == [
-        "Service default/web: no endpoints assumed (nothing in the input matches its selector)"
+        "Service default/web: no endpoints (nothing in the input matches its selector)"
     ]
 
 
@@ -505,9 +505,9 @@ def test_host_network() -> None:
     assert endpoints(known) == {"web-assumed-ipv4": [("192.168.1.1", "n1"), ("192.168.1.2", "n2")]}
     unknown = loaded(selecting("web", "web", clusterIP="10.96.0.9"), daemons)
     assert [str(line) for line in unknown.assumptions] == [
-        "DaemonSet default/d: no IPv4 endpoint on node-1 assumed (it uses the host network, and no "
+        "DaemonSet default/d: no IPv4 endpoint on node-1 (it uses the host network, and no "
         "IPv4 address of that node is in the input)",
-        "Service default/web: no endpoints from DaemonSet default/d assumed",
+        "Service default/web: no endpoints from DaemonSet default/d",
     ]
 
 
