@@ -8,7 +8,10 @@ RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 WHEELS := .cache/wheels/.complete
 # Namespaces need root; an ordinary user is root inside a user namespace of their own.
-AS_ROOT := $(if $(filter 0,$(shell id -u)),,unshare --user --map-root-user --net --mount)
+IS_ROOT := $(filter 0,$(shell id -u))
+AS_ROOT := $(if $(IS_ROOT),,unshare --user --map-root-user --net --mount)
+# There, pytest takes itself for root and would use root's temporary folder.
+PYTEST_FLAGS := $(if $(IS_ROOT),,--basetemp=$(CURDIR)/.cache/pytest)
 TESTS ?= tests
 
 .PHONY: help
@@ -40,7 +43,7 @@ demo: $(RUNTIME) ## Real connections through compiled rules, in network namespac
 
 .PHONY: test
 test: $(DEVELOPMENT) $(WHEELS) system-packages ## All tests (TESTS=tests/unit for some of them)
-	@$(AS_ROOT) $(BIN)/python -m pytest $(TESTS)
+	@$(AS_ROOT) $(BIN)/python -m pytest $(PYTEST_FLAGS) $(TESTS)
 
 .PHONY: lint
 lint: $(DEVELOPMENT) ## ruff, mypy --strict, and the import contracts of the rooms

@@ -8,6 +8,7 @@ client's namespace, the test's end of the pair is gone.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 
@@ -24,6 +25,8 @@ TOPOLOGY = Topology(
 
 def main() -> None:
     how, descriptor = sys.argv[1], int(sys.argv[2])
+    # Whoever runs the tests may ignore it (nohup does), and children inherit that.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with Sandbox(TOPOLOGY) as sandbox:
         sandbox.serve("pod-1", "tcp", 80)
         tie(sandbox.namespace("client"), descriptor)

@@ -249,7 +249,7 @@ def test_given_values_are_not_assumed_again() -> None:
         f"Service default/web: cluster IP {moved.cluster_ip} "
         f"(its hash gives {first.cluster_ip}, which Service default/a has)",
         f"Service default/web: node port {(moved.ports or [])[0].node_port} for port 80/TCP "
-        f"assumed (its hash gives {port}, which Service default/a has)",
+        f"(its hash gives {port}, which Service default/a has)",
     ]
 
 
