@@ -10,6 +10,7 @@ import typer
 
 from nodeport_rules import __version__
 from nodeport_rules.cli.demo import demo
+from nodeport_rules.cli.equal import equal
 from nodeport_rules.cli.explain import explain
 from nodeport_rules.cli.output import EXIT_ERROR, OutputError, give_up_stdout, say, say_faults
 from nodeport_rules.cli.render import render
@@ -51,6 +52,7 @@ def _root(
 app.command()(render)
 app.command()(explain)
 app.command()(demo)
+app.command()(equal)
 
 
 def main() -> None:
