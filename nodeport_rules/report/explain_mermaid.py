@@ -14,7 +14,17 @@ from nodeport_rules.report.explanation import Explanation
 from nodeport_rules.ruleset.packet import EventKind
 
 _LABEL = 60
-_ESCAPED = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;"}
+_ESCAPED = {
+    "#": "#35;",
+    '"': "#quot;",
+    "<": "#lt;",
+    ">": "#gt;",
+    "&": "#amp;",
+    "`": "#96;",
+    "[": "#91;",
+    "]": "#93;",
+    "|": "#124;",
+}
 
 
 def flowcharts(explained: Sequence[Explanation]) -> str:
