@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
+from nodeport_rules.errors import quote
 from nodeport_rules.kernel import iptables_tools, nft_tools
 from nodeport_rules.kernel.errors import KernelError
 from nodeport_rules.kernel.namespaces import NetworkNamespace
@@ -11,6 +13,7 @@ from nodeport_rules.kernel.namespaces import NetworkNamespace
 _ADDRESS_FAMILIES: dict[iptables_tools.Family, int] = {"ipv4": 2, "ipv6": 10}
 """AF_INET and AF_INET6."""
 _IFF_LOOPBACK = 0x8
+_TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,254}", re.ASCII)
 
 
 def iptables_rules(
@@ -27,6 +30,9 @@ def nftables_table(
 
     One table and no ruleset: listing a giant table of somebody else's can take minutes.
     """
+    if not _TABLE_NAME.fullmatch(table):
+        # nft takes its arguments together for one script.
+        raise KernelError(f"{quote(table)} is no name of an nftables table")
     word: nft_tools.TableFamily = "ip" if family == "ipv4" else "ip6"
     return nft_tools.list_table(word, table, namespace=namespace, stateless=True)
 

@@ -394,3 +394,10 @@ def test_it_warns_when_nothing_tells_what_is_local() -> None:
 def test_several_nodes_need_a_name(objects: str) -> None:
     finished = run("explain", ":30080", "-f", objects).expect(2)
     assert "there are 2 Nodes (node-1, node-2)" in finished.said("error")[-1]
+
+
+@pytest.mark.parametrize("name", ["x; flush ruleset", "-f", "", "x y", "x{}"])
+def test_the_name_of_a_table_is_no_script(name: str) -> None:
+    arguments = ("10.0.0.1:80", "--live", "--backend", "nftables", "--node-address", "10.9.9.9")
+    finished = run("explain", *arguments, f"--table={name}").expect(2)
+    assert "is no name of an nftables table" in finished.said("error")[-1]
