@@ -188,8 +188,7 @@ class _Comparer:
             for outcome in outcomes:
                 self._not_understood.update(dict.fromkeys(outcome.not_understood))
         if way_of(results[0]) != way_of(results[1]):
-            traced = (tuple(tracer.trace(packet)) for tracer in self._tracers)
-            self._differences.append(Difference(packet, *traced))
+            self._differences.append(Difference(packet, tuple(results[0]), tuple(results[1])))
         else:
             self._compare_second_packets(packet, results)
         return self._sources_on_the_way(results)

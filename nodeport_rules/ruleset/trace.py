@@ -6,7 +6,6 @@ choice to chance. What comes out is every possible end with its share.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 
 import msgspec
@@ -30,12 +29,12 @@ from nodeport_rules.ruleset.meaning import (
     RulesMeaning,
     SetMark,
     State,
-    TableMeaning,
     Translate,
 )
 from nodeport_rules.ruleset.packet import Ending, Event, EventKind, Host, Outcome, Packet
-from nodeport_rules.ruleset.trace_index import ChainIndex, StepKind
+from nodeport_rules.ruleset.trace_index import ChainIndex, StepKind, hooks_by_point
 from nodeport_rules.ruleset.trace_match import PacketState
+from nodeport_rules.ruleset.trace_tail import Tails
 from nodeport_rules.ruleset.trace_walk import Entry, Frame, Traced, Walk
 
 MAX_DEPTH = 64
@@ -48,8 +47,9 @@ class Tracer:
     def __init__(self, rules: RulesMeaning, host: Host) -> None:
         self._tables = rules.tables
         self._host = host
-        self._hooks = _hooks_by_point(rules.tables)
+        self._hooks = hooks_by_point(rules.tables)
         self._indexes: dict[tuple[int, str], ChainIndex] = {}
+        self._tails = Tails(rules.tables, host)
         self._outcomes: list[Outcome] = []
         self._entered: list[tuple[str, ...]] = []
         self._entries: list[Entry] = []
@@ -59,6 +59,7 @@ class Tracer:
     def watch(self, chains: Iterable[tuple[str, str]]) -> None:
         """From now on, `trace_fully` notes where packets enter these chains: (table, chain)."""
         self._watched = frozenset(chains)
+        self._tails.found.clear()
 
     def trace(self, packet: Packet) -> list[Outcome]:
         """Every possible end of the packet, in the order in which the rules come to them."""
@@ -66,7 +67,9 @@ class Tracer:
 
     def trace_fully(self, packet: Packet) -> Traced:
         """The same with the watched chains that were entered."""
-        self._clients_of = packet.remembered
+        if packet.remembered != self._clients_of:
+            self._clients_of = packet.remembered
+            self._tails.found.clear()
         state = PacketState(
             packet.source,
             packet.destination,
@@ -308,8 +311,50 @@ class Tracer:
             branch.packet.translated = True
             branch.destination_settled = True
             branch.frames = ()
-            branches.append(branch)
+            if not self._end_as_before(branch):
+                branches.append(branch)
         return branches
+
+    def _end_as_before(self, walk: Walk) -> bool:
+        """Ends a translated walk like an earlier one, where no rule can tell the two apart."""
+        key = self._tails.key_of(walk)
+        if key is None:
+            return False
+        if key not in self._tails.found:
+            self._tails.found[key] = self._tail_of(walk)
+        tail = self._tails.found[key]
+        if tail is None:
+            return False
+        for end in tail:
+            self._entered.append(walk.entries)
+            self._outcomes.append(
+                msgspec.structs.replace(
+                    end,
+                    share=walk.share * end.share,
+                    address=walk.packet.destination,
+                    port=walk.packet.port,
+                    events=walk.events() + end.events,
+                    remembered=walk.remembered + end.remembered,
+                    sticky_seconds=walk.sticky_seconds,
+                    not_understood=(*walk.not_understood, *end.not_understood),
+                )
+            )
+        return True
+
+    def _tail_of(self, walk: Walk) -> list[Outcome] | None:
+        """What follows for a walk like this one; None where it enters watched chains."""
+        kept = self._outcomes, self._entered, self._entries
+        packet = msgspec.structs.replace(walk.packet)
+        alone = Walk(packet, 1.0, walk.point, walk.from_node, walk.hooks)
+        alone.destination_settled = True
+        alone.looped, alone.masqueraded, alone.accepted = (
+            walk.looped,
+            walk.masqueraded,
+            walk.accepted,
+        )
+        tail = self._run(alone)
+        self._outcomes, self._entered, self._entries = kept
+        return None if tail.entries else list(tail.outcomes)
 
     def _choose(self, walk: Walk, at: Frame, step: Choose, text: str) -> list[Walk]:
         chance = 1 / len(step.verdicts)
@@ -362,18 +407,3 @@ class Tracer:
             index = ChainIndex(self._tables[table].chains[chain], self._tables[table], self._host)
             self._indexes[table, chain] = index
         return index
-
-
-def _hooks_by_point(
-    tables: tuple[TableMeaning, ...],
-) -> dict[HookPoint, tuple[tuple[int, str], ...]]:
-    """The base chains of each hook point in the order in which the kernel calls them."""
-    found: defaultdict[HookPoint, list[tuple[int, int, str]]] = defaultdict(list)
-    for position, table in enumerate(tables):
-        for chain in table.chains.values():
-            if chain.hook is not None:
-                found[chain.hook.point].append((chain.hook.priority, position, chain.name))
-    return {
-        point: tuple((position, name) for _, position, name in sorted(found[point]))
-        for point in HookPoint
-    }

@@ -18,6 +18,7 @@ from nodeport_rules.ruleset.meaning import (
     AnyStep,
     ChainMeaning,
     Field,
+    HookPoint,
     MatchAddress,
     MatchChance,
     MatchPort,
@@ -132,3 +133,18 @@ def _single_address(step: MatchAddress) -> str | None:
         address, _, length = network.partition("/")
         return address if length == ("128" if ":" in address else "32") else None
     return None if "/" in network else network
+
+
+def hooks_by_point(
+    tables: tuple[TableMeaning, ...],
+) -> dict[HookPoint, tuple[tuple[int, str], ...]]:
+    """The base chains of each hook point in the order in which the kernel calls them."""
+    found: defaultdict[HookPoint, list[tuple[int, int, str]]] = defaultdict(list)
+    for position, table in enumerate(tables):
+        for chain in table.chains.values():
+            if chain.hook is not None:
+                found[chain.hook.point].append((chain.hook.priority, position, chain.name))
+    return {
+        point: tuple((position, name) for _, position, name in sorted(found[point]))
+        for point in HookPoint
+    }
