@@ -25,8 +25,9 @@ TOPOLOGY = Topology(
 
 def main() -> None:
     how, descriptor = sys.argv[1], int(sys.argv[2])
-    # Whoever runs the tests may ignore it (nohup does), and children inherit that.
+    # Whoever runs the tests may ignore them (nohup, a shell in the background), and so would we.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Sandbox(TOPOLOGY) as sandbox:
         sandbox.serve("pod-1", "tcp", 80)
         tie(sandbox.namespace("client"), descriptor)
