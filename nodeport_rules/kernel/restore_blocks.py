@@ -49,7 +49,9 @@ def _split(text: str, limit: int) -> Iterator[str]:
     for line in text.splitlines():
         if line.startswith("*"):
             table, count = line, 0
-        elif line != "COMMIT" and table:
+        elif line == "COMMIT":
+            table = ""
+        elif table:
             if count == limit:
                 yield "COMMIT"
                 yield table

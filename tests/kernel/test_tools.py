@@ -93,6 +93,11 @@ def test_splitting_blocks(limit: int, expected: str) -> None:
     assert split_blocks(text, limit) == expected
 
 
+def test_a_full_block_ends_once_whatever_comes_after_it() -> None:
+    text = "*nat\n:A - [0:0]\nCOMMIT\n\n# between\n*filter\n:B - [0:0]\nCOMMIT\n"
+    assert split_blocks(text, 1) == text
+
+
 def test_rules_with_counters(namespace: NetworkNamespace) -> None:
     text = (
         "*filter\n:OURS - [0:0]\n"
