@@ -14,7 +14,8 @@ from nodeport_rules.ruleset.ruleset import Chain, Map, Ruleset, Table
 
 PROGRAM = "nft"
 _FLAGS_OF_DYNAMIC = re.compile(r"flags .*\bdynamic\b")
-_COUNTER = re.compile(r" ?counter packets \d+ bytes \d+")
+_COUNTER = re.compile(r" counter( packets \d+ bytes \d+)?(?= |$)")
+"""Of an element; `nft -s` leaves the numbers out."""
 _ELEMENT_COMMENT = re.compile(r' comment "[^"]*"')
 
 

@@ -212,3 +212,14 @@ def test_the_firewall_is_there_without_endpoints_too() -> None:
 def test_a_listing_cut_short_is_an_error(text: str, message: str) -> None:
     with pytest.raises(ListingError, match=message):
         parse_listing(text)
+
+
+@pytest.mark.parametrize("counter", ["", " counter", " counter packets 7 bytes 420"])
+def test_counters_of_elements_are_left_out(counter: str) -> None:
+    text = (
+        "table ip x {\n\tmap m {\n\t\ttypeof numgen random mod 65536 : ip daddr . tcp dport\n"
+        f"\t\tcounter\n\t\telements = {{ 65536{counter} : 10.0.0.1 . 80,\n"
+        f"\t\t\t     65537{counter} : 10.0.0.2 . 80 }}\n\t}}\n}}\n"
+    )
+    (found,) = parse_listing(text).tables[0].maps
+    assert found.elements == {"65536": "10.0.0.1 . 80", "65537": "10.0.0.2 . 80"}
