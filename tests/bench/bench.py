@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -126,6 +127,30 @@ class Bench:
             raise RuntimeError(f"{found} endpoints among the rules of {path}, expected {wanted}")
         return measured
 
+    def render_nftables(self, services: int) -> Measured:
+        """One run of `render` for nftables; every endpoint must have an element."""
+        output = self._folder / "rules"
+        path = str(self.state(services))
+        backend = ["--backend", "nftables", "--family", "ipv4"]
+        measured = measure([self._command, "render", "-f", path, "--node", NODE, *backend], output)
+        wanted = services // self._part * ENDPOINTS_EACH
+        slots = re.compile(rb"[{,] \d+ : ")
+        with output.open("rb") as script:
+            found = sum(len(slots.findall(line)) for line in script if b" endpoints-" in line)
+        if found != wanted:
+            raise RuntimeError(f"{found} elements for endpoints of {path}, expected {wanted}")
+        return measured
+
+    def equal(self, services: int) -> Measured:
+        """One run of `equal` between the two modes; every packet must fare alike."""
+        output = self._folder / "equal"
+        path = str(self.state(services))
+        flags = ["--between-modes", "--node", NODE, "--family", "ipv4"]
+        measured = measure([self._command, "equal", path, path, *flags], output)
+        if "IPv4: alike" not in output.read_text():
+            raise RuntimeError(f"equal {path}: {output.read_text()}")
+        return measured
+
     def help(self) -> Measured:
         """One run of `--help`."""
         return measure([self._command, "--help"], self._folder / "help")
@@ -137,12 +162,14 @@ class Bench:
         and the ratio is one of runs that came one after the other.
         """
         self.help()  # byte code is compiled before anything counts
-        small, middle, large, helps = [], [], [], []
+        small, middle, large, helps, tables, equals = [], [], [], [], [], []
         for _ in range(self._runs):
             helps.append(self.help())
             small.append(self.render(1_000))
             middle.append(self.render(10_000))
             large.append(self.render(20_000))
+            tables.append(self.render_nftables(10_000))
+            equals.append(self.equal(1_000))
         ratios = tuple(b.seconds / a.seconds for a, b in zip(middle, large, strict=True))
         each = f"x {ENDPOINTS_EACH} endpoints"
         return [
@@ -151,6 +178,8 @@ class Bench:
             Verdict(f"{self._count(10_000)} Services {each}", _seconds(middle), "s", 4),
             Verdict("  peak memory", tuple(m.mebibytes for m in middle), "MiB", 500, digits=0),
             Verdict(f"{self._count(20_000)} to {self._count(10_000)}", ratios, "times", 2.2),
+            Verdict(f"nftables, {self._count(10_000)} Services", _seconds(tables), "s", 4),
+            Verdict(f"equal, modes, {self._count(1_000)} Services", _seconds(equals), "s", 10),
         ]
 
     def _count(self, services: int) -> str:
