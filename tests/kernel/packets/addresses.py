@@ -6,6 +6,8 @@ address here is in any recording, but for the networks that pods live in.
 
 from __future__ import annotations
 
+import ipaddress
+
 from nodeport_rules.model.family import Family
 
 WORLD = "eth0"
@@ -21,9 +23,9 @@ the packet is the node's own."""
 NODE = {Family.IPV4: "192.168.1.100", Family.IPV6: "2001:db8:1::100"}
 NODE_NETWORKS = ("192.168.1.100/24", "2001:db8:1::100/64")
 LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
-MORE_LOCAL = {Family.IPV4: "172.31.0.1", Family.IPV6: "fd00:31::1"}
+MORE_LOCAL = {Family.IPV4: "100.100.0.1", Family.IPV6: "fd00:31::1"}
 """Another address of the node, which kube-proxy did not see: not one that was selected."""
-MORE_LOCAL_NETWORKS = ("172.31.0.0/16", "fd00:31::/64")
+MORE_LOCAL_NETWORKS = ("100.100.0.0/16", "fd00:31::/64")
 """Every address in them is the node's own, so that it can be many clients."""
 
 OUTSIDE = {Family.IPV4: "198.18.0.1", Family.IPV6: "2001:db8:aaaa::1"}
@@ -39,3 +41,23 @@ SERVICE_CIDRS = ("10.96.0.0/16", "fd00:10:96::/112")
 UNALLOCATED = {Family.IPV4: "10.96.255.254", Family.IPV6: "fd00:10:96::fffe"}
 UNUSED_PORT = 9
 UNUSED_NODE_PORT = 32766
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the address is in 127.0.0.0/8 or is ::1."""
+    return ipaddress.ip_address(address).is_loopback
+
+
+def contains(cidr: str, address: str) -> bool:
+    """Whether the address is in the network, which may have blanks around it and host bits."""
+    return ipaddress.ip_address(address) in ipaddress.ip_network(cidr.strip(), strict=False)
+
+
+def is_local(address: str) -> bool:
+    """Whether the address is one of the node's."""
+    return (
+        is_loopback(address)
+        or address in NODE.values()
+        or address in MASQUERADED.values()
+        or any(contains(network, address) for network in MORE_LOCAL_NETWORKS)
+    )

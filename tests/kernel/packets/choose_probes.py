@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from nodeport_rules.model.endpoints import ServicePortKey
 from nodeport_rules.model.family import Family
 from nodeport_rules.model.plan import ServicePlan
@@ -16,7 +18,7 @@ from nodeport_rules.ruleset.meaning import State as Tracked
 from nodeport_rules.ruleset.packet import Packet
 
 from . import addresses
-from .addresses import LOOPBACK, MORE_LOCAL, NOBODY, NODE, OUTSIDE, POD, REMOTE_POD
+from .addresses import LOOPBACK, MORE_LOCAL, NOBODY, NODE, OUTSIDE, POD, REMOTE_POD, is_local
 from .probes import Probe
 from .recordings import State
 
@@ -72,7 +74,7 @@ class Chooser:
             addresses.WORLD,
             "10.244.201.0/24" if four else "fd00:10:244:c9::/112",
         )
-        self.node = Sender(NODE[family], "", "172.31.128.0/17" if four else "fd00:31::1:0/112")
+        self.node = Sender(NODE[family], "", "100.100.128.0/17" if four else "fd00:31::1:0/112")
         self.loopback = Sender(LOOPBACK[family], "", "127.1.0.0/16" if four else "::1/128")
         self._clients_of: dict[tuple[ServicePortKey, str], Iterator[str]] = {}
 
@@ -120,7 +122,9 @@ class Chooser:
         for number, address in enumerate(port.load_balancer_ips):
             senders = [self.outside, self.pod, self.node]
             if port.source_ranges:
-                senders += [Sender(address, addresses.WORLD), *self._about_ranges(plan)]
+                senders += self._about_ranges(plan)
+                if address != NODE[self._state.family]:
+                    senders.append(Sender(address, addresses.WORLD))
             for sender in senders:
                 yield from self._to_service(plan, sender, address, port.port)
             if not number:
@@ -140,7 +144,7 @@ class Chooser:
                 (network[0] - 1, False),
                 (network[-1] + 1, False),
             ):
-                if address.is_loopback or str(address) == NODE[self._state.family]:
+                if is_local(str(address)):
                     continue
                 yield self._sender_at(address, str(network) if inside else "")
 
@@ -262,8 +266,13 @@ class Chooser:
             yield Probe(packet, count)
             return
         clients = self._clients(plan, sender, count)
-        if len(clients) == count:
-            yield Probe(packet, 2 * count, clients)
+        if len(clients) < count:
+            yield Probe(packet, WITHOUT_CHOICE, any_endpoint=True)
+            return
+        yield Probe(replace(packet, source=clients[0]), 2 * count, clients)
+        if sender in (self.node, self.loopback):
+            # The others are addresses of the node's as well, but not of those that it is known by.
+            yield Probe(packet, WITHOUT_CHOICE, any_endpoint=True)
 
     def _clients(self, plan: ServicePlan, sender: Sender, count: int) -> tuple[str, ...]:
         """So many clients that the service port has not seen yet; fewer where there are none."""

@@ -50,7 +50,7 @@ class Decision:
     stays: bool = True
     """Whether a client came to the same endpoint again; only asked under session affinity."""
     counts: Counter[Outcome] = field(default_factory=Counter, compare=False, hash=False)
-    """How many packets ended so, for who wants to know shares."""
+    """How many clients fared so, for who wants to know shares."""
 
     def __str__(self) -> str:
         text = " | ".join(str(one) for one in sorted(self.outcomes))
@@ -63,6 +63,8 @@ def decision(*outcomes: Outcome) -> Decision:
 
 
 REFUSED = decision(Outcome(Fate.REFUSED))
+AN_ENDPOINT = "an endpoint"
+"""In place of an address where it is left to chance."""
 DROPPED = decision(Outcome(Fate.DROPPED))
 PASSED = decision(Outcome(Fate.PASSED))
 

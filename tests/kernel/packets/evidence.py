@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nodeport_rules.kernel.conntrack import PROTOCOL_NUMBERS, Connection
 from nodeport_rules.ruleset.meaning import State
 
 from .capture import Key
-from .decisions import Decision, Fate, Outcome
+from .decisions import AN_ENDPOINT, Decision, Fate, Outcome
 from .marks import (
     DELIVERED,
     REPLY_SHIFT,
@@ -37,13 +37,14 @@ class Evidence:
             self._outcome(probe, (PROTOCOL_NUMBERS[probe.packet.protocol], port))
             for port in range(first_port, first_port + probe.count)
         ]
-        counts = Counter(outcomes)
-        clients = len(probe.sources)
+        clients = 1 if probe.any_endpoint else len(probe.sources) or probe.count
         stays = all(
             outcomes[number].address == outcomes[number % clients].address
-            for number in range(clients, probe.count if clients else 0)
+            for number in range(clients, probe.count)
         )
-        return Decision(frozenset(counts), stays, counts)
+        if probe.any_endpoint:
+            outcomes = [_to_any(outcome) for outcome in outcomes]
+        return Decision(frozenset(outcomes), stays, Counter(outcomes[:clients]))
 
     def _outcome(self, probe: Probe, key: Key) -> Outcome:
         if probe.packet.state is State.INVALID:
@@ -61,6 +62,11 @@ class Evidence:
         if probe.packet.state is State.ESTABLISHED:
             return Outcome(Fate.PASSED, accepted=accepted)
         return _sent_on(connection, accepted)
+
+
+def _to_any(outcome: Outcome) -> Outcome:
+    """The same outcome, whichever endpoint the packet came to."""
+    return replace(outcome, address=AN_ENDPOINT, port=0) if outcome.address else outcome
 
 
 def _accepted(probe: Probe, marks: int) -> bool:

@@ -12,7 +12,6 @@ makes no difference to a packet: in both modes it is dropped, and not translated
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +21,7 @@ from nodeport_rules.model.settings import LocalTraffic
 from nodeport_rules.ruleset.meaning import State as Tracked
 from nodeport_rules.ruleset.packet import Packet
 
-from . import addresses
+from .addresses import contains, is_local, is_loopback
 from .decisions import DROPPED, PASSED, REFUSED, Decision, Fate, Outcome
 from .recordings import State
 
@@ -108,7 +107,7 @@ class Facts:
         """Whether the packet counts as a pod's."""
         detector = self.state.iptables.local_detector
         if detector.kind is LocalTraffic.CIDR:
-            return _contains(detector.value, packet.source)
+            return contains(detector.value, packet.source)
         if detector.kind is LocalTraffic.INTERFACE:
             prefix = detector.value.removesuffix("+")
             return not packet.from_node and packet.interface.startswith(prefix)
@@ -135,29 +134,11 @@ class Facts:
         if plan is None or not plan.service_port.source_ranges:
             return False
         ranges = plan.service_port.source_ranges
-        if any(_contains(one, packet.source) for one in ranges):
+        if any(contains(one, packet.source) for one in ranges):
             return False
         node_ip = self.state.iptables.node_ip
-        node_may = bool(node_ip) and any(_contains(one, node_ip) for one in ranges)
+        node_may = bool(node_ip) and any(contains(one, node_ip) for one in ranges)
         return not (node_may and packet.source in plan.service_port.load_balancer_ips)
-
-
-def is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address).is_loopback
-
-
-def is_local(address: str) -> bool:
-    """Whether the address is one of the node's."""
-    return (
-        is_loopback(address)
-        or address in addresses.NODE.values()
-        or address in addresses.MASQUERADED.values()
-        or any(_contains(network, address) for network in addresses.MORE_LOCAL_NETWORKS)
-    )
-
-
-def _contains(cidr: str, address: str) -> bool:
-    return ipaddress.ip_address(address) in ipaddress.ip_network(cidr.strip(), strict=False)
 
 
 def _fates(decision: Decision) -> set[Fate]:
@@ -254,7 +235,7 @@ def _unallocated(packet: Packet, facts: Facts, decision: Decision) -> Decision:
     known = facts.cluster_ips | set(objects.other_cluster_ips)
     if packet.destination in known or facts.key(packet) in facts.by_external_address:
         return decision
-    inside = any(_contains(cidr, packet.destination) for cidr in objects.service_cidrs)
+    inside = any(contains(cidr, packet.destination) for cidr in objects.service_cidrs)
     return DROPPED if inside and decision == PASSED else decision
 
 

@@ -32,6 +32,7 @@ from nodeport_rules.kernel.sandbox import wiring
 from nodeport_rules.model.family import Family
 from nodeport_rules.model.options import Backend
 from nodeport_rules.ruleset.meaning import State
+from nodeport_rules.ruleset.ruleset import Ruleset
 
 from . import addresses
 from .capture import Capture
@@ -110,6 +111,8 @@ class Rules:
     """Input of iptables-restore --noflush, or of nft -f."""
     route_localnet: bool = False
     """Whether who wrote the rules has the kernel route packets to 127.0.0.0/8."""
+    compiled: Ruleset | None = None
+    """The same rules as a value, where they are ours."""
 
 
 class Node:

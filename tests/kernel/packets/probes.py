@@ -12,12 +12,14 @@ class Probe:
     """Packets of one kind, which differ in nothing that rules look at but under session affinity.
 
     With `sources`, each packet comes from another client, in their order, and then from the first
-    one again: twice from each.
+    one again: twice from each. Where there is one client only, it stays with the endpoint that it
+    came to first, which `any_endpoint` leaves to chance.
     """
 
     packet: Packet
     count: int
     sources: tuple[str, ...] = ()
+    any_endpoint: bool = False
 
     def source(self, number: int) -> str:
         """Where the packet of that number comes from."""
@@ -25,5 +27,6 @@ class Probe:
 
     def repeated(self, times: int) -> Probe:
         """The same with so many times the packets, as far as there are clients."""
-        count = self.count if self.sources else self.count * times
-        return Probe(self.packet, count, self.sources)
+        if self.sources or self.any_endpoint:
+            return self
+        return Probe(self.packet, self.count * times)

@@ -83,22 +83,26 @@ def state_of(name: str, family: Family) -> State:
     settings = iptables.settings(node, family)
     localnet = settings.localhost_node_ports
     recorded = (folder / IPTABLES_FILES[family]).read_text()
+    ours = iptables.rules(node, family)
     rulesets = [
         Rules(KUBE_PROXY_IPTABLES, family, Backend.IPTABLES, recorded, localnet),
         Rules(
             OURS_IPTABLES,
             family,
             Backend.IPTABLES,
-            rules_text(iptables.rules(node, family)),
+            rules_text(ours),
             localnet,
+            ours.ruleset,
         ),
     ]
     nftables_file = folder / NFTABLES_FILES[family]
     if nftables_file.exists():
         text = nftables_file.read_text()
         rulesets.append(Rules(KUBE_PROXY_NFTABLES, family, Backend.NFTABLES, text))
-    text = rules_text(nftables.rules(node, family))
-    rulesets.append(Rules(OURS_NFTABLES, family, Backend.NFTABLES, text))
+    ours = nftables.rules(node, family)
+    rulesets.append(
+        Rules(OURS_NFTABLES, family, Backend.NFTABLES, rules_text(ours), compiled=ours.ruleset)
+    )
     return State(
         name=name,
         family=family,

@@ -18,6 +18,7 @@ from .comparison import Comparison
 from .mode_differences import DIFFERENCES
 from .node import Node
 from .recordings import OURS_IPTABLES, OURS_NFTABLES, STATES, State, state_of
+from .tracing import disagreements
 
 STATE_WITH_ALL_DIFFERENCES = "extra-source-ranges-more"
 
@@ -28,12 +29,26 @@ def node() -> Iterator[Node]:
         yield built
 
 
-@pytest.mark.parametrize("family", Family)
-@pytest.mark.parametrize("name", STATES)
-def test_packets_fare_as_with_kube_proxy(name: str, family: Family, node: Node) -> None:
-    compared = Comparison(node, state_of(name, family))
+@pytest.fixture(
+    scope="module",
+    params=[(name, family) for name in STATES for family in Family],
+    ids=lambda param: f"{param[0]}-{param[1].value}",
+)
+def compared(request: pytest.FixtureRequest, node: Node) -> Comparison:
+    """A state's packets, sent through all of its rulesets once for all tests."""
+    name, family = request.param
+    return Comparison(node, state_of(name, family))
+
+
+def test_packets_fare_as_with_kube_proxy(compared: Comparison) -> None:
     differences = compared.differences()
     assert not differences, f"\n{differences}"
+
+
+def test_the_tracer_says_what_the_kernel_did(compared: Comparison) -> None:
+    """Where packets may go and, over many of them, how often they do."""
+    found = disagreements(compared)
+    assert not found, f"\n{found}"
 
 
 def test_every_difference_between_the_modes_shows(node: Node) -> None:
@@ -178,3 +193,11 @@ FAULTS = (
 def test_a_mistake_in_the_rules_is_found(fault: Fault, node: Node) -> None:
     state = fault.put_into(state_of(fault.state, Family.IPV4))
     assert fault.shown in Comparison(node, state).differences()
+
+
+def test_wrong_shares_are_found(node: Node) -> None:
+    """The kernel gets other rules than the tracer."""
+    name = "lb-source-ranges"
+    fault = Fault("", name, OURS_IPTABLES, r"--probability 0\.5\d*", "--probability 0.9", "")
+    found = disagreements(Comparison(node, fault.put_into(state_of(name, Family.IPV4))))
+    assert "and its share is 0.3333" in found
