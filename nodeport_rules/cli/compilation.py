@@ -126,17 +126,23 @@ class Compilation:
         say("assumed", f"node {ASSUMED_NODE}: there is no Node among the objects and no --node")
         return ASSUMED_NODE
 
-    def warn_of_undetected(self, node: str, families: Iterable[Family]) -> None:
-        """Says where `detectLocalMode: NodeCIDR` has no podCIDR to tell a pod's traffic by."""
-        if self.options.detect_local_mode is not DetectLocalMode.NODE_CIDR:
-            return
+    def warn_of_settings(self, node: str, families: Iterable[Family]) -> None:
+        """Says where the settings ask for something that is not known of the node."""
         for family in families:
-            detector = self.settings(node, family).local_detector
-            if detector.kind is LocalTraffic.NOT_DETECTED:
+            settings = self.settings(node, family)
+            undetected = settings.local_detector.kind is LocalTraffic.NOT_DETECTED
+            if undetected and self.options.detect_local_mode is DetectLocalMode.NODE_CIDR:
                 say(
                     "warning",
                     f"node {node}: detectLocalMode is NodeCIDR, but there is no {family.api_name}"
                     " podCIDR: no rule tells its pods' traffic apart (kube-proxy would wait)",
+                )
+            if self.options.node_port_primary and settings.node_port_addresses is None:
+                say(
+                    "warning",
+                    f"node {node}: node ports are for its primary address, and no"
+                    f" {family.api_name} one is known: they answer on all of its {family.api_name}"
+                    " addresses; give --node-address",
                 )
 
     def warn_of_unknown(self, nodes: Iterable[str]) -> None:

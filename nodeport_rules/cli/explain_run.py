@@ -166,7 +166,7 @@ class Explainer:
             return rules_input.meaning_live(family, self._backend, self._table)
         if self._compilation is None:
             raise UsageError("no rules: give objects with -f, a dump with --rules, or --live")
-        self._compilation.warn_of_undetected(self._node, [family])
+        self._compilation.warn_of_settings(self._node, [family])
         return rules_input.meaning_from_compilation(self._compilation, self._node, family)
 
     def _rules_from(self) -> str:

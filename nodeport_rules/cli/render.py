@@ -111,7 +111,7 @@ def render(
         faulty = _report(compilation, families, given)
         nodes = _choose_nodes(compilation, node or [], all_nodes)
         for name in nodes:
-            compilation.warn_of_undetected(name, families)
+            compilation.warn_of_settings(name, families)
         if len(nodes) > 1:
             _check_several(nodes, output, given.node_address or [])
         if family is None and len(families) == 1:

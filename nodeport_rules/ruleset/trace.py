@@ -93,10 +93,14 @@ class Tracer:
 
     def _run(self, walk: Walk) -> Traced:
         self._outcomes, self._entered, self._entries = [], [], []
+        self._finish(walk)
+        return Traced(tuple(self._outcomes), tuple(self._entered), tuple(self._entries))
+
+    def _finish(self, walk: Walk) -> None:
+        """Takes a walk and all that it splits into to their ends, in the order of the rules."""
         waiting = [walk]
         while waiting:
             waiting.extend(reversed(self._advance(waiting.pop())))
-        return Traced(tuple(self._outcomes), tuple(self._entered), tuple(self._entries))
 
     def _advance(self, walk: Walk) -> list[Walk]:
         """Takes a walk to its end, or to where it splits: then the branches."""
@@ -301,7 +305,6 @@ class Tracer:
             self._go_on(walk, at)
             return None
         chance = 1 / len(step.destinations)
-        branches = []
         for address, port in step.destinations:
             branch = walk.branch(chance)
             branch.chance = walk.chance * chance
@@ -312,8 +315,8 @@ class Tracer:
             branch.destination_settled = True
             branch.frames = ()
             if not self._end_as_before(branch):
-                branches.append(branch)
-        return branches
+                self._finish(branch)
+        return []
 
     def _end_as_before(self, walk: Walk) -> bool:
         """Ends a translated walk like an earlier one, where no rule can tell the two apart."""
