@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
@@ -132,10 +133,63 @@ def test_the_structure_is_sound(state: str, family: Family) -> None:
     assert faults == []
 
 
-@pytest.mark.parametrize("variant", ["legacy"])
-@pytest.mark.parametrize("state", ["random-00", "large-cluster"])
-def test_legacy_text_is_one_block_with_the_same_rules(state: str, variant: str) -> None:
-    in_blocks = render(state, Family.IPV4)
-    whole = render(state, Family.IPV4, "--iptables-variant", variant)
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("state", ["random-00", "affinity-local", "lb-source-ranges"])
+def test_iptables_legacy_takes_one_block_and_holds_the_same(
+    state: str, family: Family, namespace: NetworkNamespace
+) -> None:
+    in_blocks = render(state, family)
+    whole = render(state, family, "--iptables-variant", "legacy")
     assert whole.count("*nat\n") == 1
     assert sorted(set(whole.splitlines())) == sorted(set(in_blocks.splitlines()))
+    iptables_tools.restore(family.value, whole, namespace=namespace, variant="legacy")
+    wanted = parse_rules(whole, "iptables")
+    for table in wanted.tables:
+        # Table by table: listing all of them asks for more than root of a user namespace may.
+        dump = iptables_tools.save(
+            family.value, namespace=namespace, variant="legacy", table=table.name
+        )
+        live = {chain.name: chain.rules for _, chain in parse_rules(dump, "iptables").all_chains()}
+        assert {c.name: c.rules for c in table.chains} == {
+            c.name: live[c.name] for c in table.chains
+        }
+
+
+HOST_RULES = """\
+*nat
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+:CNI-HOSTPORT-DNAT - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
+-A POSTROUTING -s 10.244.0.0/16 ! -d 10.244.0.0/16 -j MASQUERADE
+-A CNI-HOSTPORT-DNAT -p tcp -m tcp --dport 8443 -j DNAT --to-destination 10.244.0.9:443
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A FORWARD -i cni0 -j ACCEPT
+COMMIT
+"""
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_the_hosts_own_rules_and_policies_stay_and_ours_come_first(
+    namespace: NetworkNamespace, variant: Literal["nft", "legacy"]
+) -> None:
+    iptables_tools.restore("ipv4", HOST_RULES, namespace=namespace, variant=variant)
+    rules = render("random-00", Family.IPV4, "--iptables-variant", variant)
+    iptables_tools.restore("ipv4", rules, namespace=namespace, variant=variant)
+    for table in ("nat", "filter"):
+        dump = iptables_tools.save("ipv4", namespace=namespace, variant=variant, table=table)
+        lines = [line for line in dump.splitlines() if not line.startswith("#")]
+        others = [line for line in lines if "KUBE-" not in line]
+        own = HOST_RULES[HOST_RULES.index(f"*{table}") :].split("COMMIT\n")[0] + "COMMIT"
+        assert "\n".join(others) == own
+        for chain in ("PREROUTING", "OUTPUT", "POSTROUTING", "INPUT", "FORWARD"):
+            ours = ["KUBE-" in line for line in lines if line.startswith(f"-A {chain} ")]
+            assert ours == sorted(ours, reverse=True), f"{chain}: {ours}"
