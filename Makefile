@@ -38,7 +38,7 @@ $(WHEELS): pyproject.toml $(DEVELOPMENT)
 	@rm -f $(@D)/nodeport_rules-*.whl && touch $@
 
 .PHONY: demo
-demo: $(RUNTIME) ## Real connections through compiled rules, in network namespaces
+demo: $(RUNTIME) ## Real connections through compiled rules (DEMO='-f FILE' for your own manifests)
 	@$(BIN)/nodeport-rules demo $(DEMO)
 
 .PHONY: test
