@@ -30,16 +30,21 @@ class AssumeResult(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...] = ()
 
 
-def assume(snapshot: Snapshot, settings: AssumeSettings) -> AssumeResult:
+def assume(
+    snapshot: Snapshot,
+    settings: AssumeSettings,
+    spoken_for: frozenset[tuple[str, str]] = frozenset(),
+) -> AssumeResult:
     """Complete the snapshot, which must have passed `kube.validate` and `kube.mirror`.
 
+    Services of `spoken_for` (namespace, name) get no endpoints: those that they had were faulty.
     Raises `UsageError` for a setting that cannot be used.
     """
     log = AssumptionLog(snapshot, never=settings.never)
     services = complete_services(snapshot, settings, log)
     if services is not snapshot.services:
         snapshot = replace(snapshot, services=services)
-    added = assumed_slices(snapshot, settings, log)
+    added = assumed_slices(snapshot, settings, log, spoken_for)
     if added:
         slices = sorted((*snapshot.slices, *added), key=lambda item: (item.namespace, item.name))
         snapshot = replace(snapshot, slices=tuple(slices))

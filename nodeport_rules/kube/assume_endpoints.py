@@ -15,7 +15,9 @@ from nodeport_rules.kube.kinds import subject_of
 from nodeport_rules.kube.mirror import MANAGED_BY_LABEL
 from nodeport_rules.kube.objects import (
     EndpointConditions,
+    Endpoints,
     EndpointSlice,
+    KubeObject,
     ObjectMeta,
     Service,
     SliceEndpoint,
@@ -38,14 +40,29 @@ class _Selected(msgspec.Struct, frozen=True):
     groups: list[PodGroup]
 
 
+def services_with_endpoints(objects: Iterable[KubeObject]) -> frozenset[tuple[str, str]]:
+    """(namespace, name) of the Services that slices or Endpoints objects among these speak for."""
+    return frozenset(
+        (one.namespace, one.labels.get(SERVICE_NAME_LABEL, ""))
+        if isinstance(one, EndpointSlice)
+        else (one.namespace, one.name)
+        for one in objects
+        if isinstance(one, EndpointSlice | Endpoints)
+    )
+
+
 def assumed_slices(
-    snapshot: Snapshot, settings: AssumeSettings, log: AssumptionLog
+    snapshot: Snapshot,
+    settings: AssumeSettings,
+    log: AssumptionLog,
+    spoken_for: frozenset[tuple[str, str]] = frozenset(),
 ) -> list[EndpointSlice]:
     """Slices for every Service with a selector that has neither slice nor Endpoints object.
 
-    The Services must have their families. Headless ones need no rules and get none.
+    The Services must have their families. Headless ones need no rules and get none; nor do those
+    of `spoken_for`, whose slices were there but set aside as faulty.
     """
-    services = _without_endpoints(snapshot)
+    services = _without_endpoints(snapshot, spoken_for)
     if not services:
         return []
     nodes = PodNodes(snapshot, settings)
@@ -60,9 +77,8 @@ def assumed_slices(
     return [item for match in selected for item in _slices(match, addresses, log)]
 
 
-def _without_endpoints(snapshot: Snapshot) -> list[Service]:
-    given = {(item.namespace, item.labels.get(SERVICE_NAME_LABEL, "")) for item in snapshot.slices}
-    given |= {(item.namespace, item.name) for item in snapshot.endpoints}
+def _without_endpoints(snapshot: Snapshot, spoken_for: frozenset[tuple[str, str]]) -> list[Service]:
+    given = spoken_for | services_with_endpoints((*snapshot.slices, *snapshot.endpoints))
     return [
         service
         for service in snapshot.services

@@ -10,6 +10,7 @@ import msgspec
 from nodeport_rules.errors import Fault
 from nodeport_rules.kube.assume import AssumeSettings, Assumption
 from nodeport_rules.kube.assume import assume as assume_missing
+from nodeport_rules.kube.assume_endpoints import services_with_endpoints
 from nodeport_rules.kube.defaults import with_defaults
 from nodeport_rules.kube.kinds import key_of
 from nodeport_rules.kube.mirror import mirror
@@ -53,7 +54,9 @@ def load(
     read = read_sources(sources, stdin)
     snapshot = _with_extra(read.snapshot, extra_objects)
     checked, faults = validate(with_defaults(snapshot))
-    completed = assume_missing(mirror(checked), settings)
+    rests = [damaged.rest for _, damaged in read.damaged if damaged.rest is not None]
+    spoken_for = services_with_endpoints((*snapshot.slices, *snapshot.endpoints, *rests))
+    completed = assume_missing(mirror(checked), settings, spoken_for)
     return Loaded(
         snapshot=completed.snapshot,
         assumptions=completed.assumptions,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from nodeport_rules.kube.load import load
 
 MANIFEST = """\
@@ -42,3 +44,35 @@ def test_wrong_types_do_not_hide_wrong_values(tmp_path: Path) -> None:
         "spec.selector",
     ]
     assert all(fault.where.startswith(f"{source}, document 1") for fault in loaded.faults)
+
+
+FAULTY_SLICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.1, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec: {nodeName: node-1}
+status: {podIP: 10.244.0.9, conditions: [{type: Ready, status: "True"}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+FAULT
+endpoints: [{addresses: [10.244.0.5]}]
+ports: [{name: "", port: 80}]
+"""
+
+
+@pytest.mark.parametrize("fault", ["addressType: IPv5", "addressType: 4"])
+def test_endpoints_set_aside_as_faulty_are_not_assumed_anew(tmp_path: Path, fault: str) -> None:
+    source = tmp_path / "web.yaml"
+    source.write_text(FAULTY_SLICE.replace("FAULT", fault))
+    loaded = load([str(source)])
+    assert [one.field for one in loaded.faults] == ["addressType"]
+    assert loaded.snapshot.slices == ()
+    source.write_text(FAULTY_SLICE.split("---\napiVersion: discovery")[0])
+    assert len(load([str(source)]).snapshot.slices) == 1
