@@ -85,8 +85,3 @@ def _port(text: str, port: str) -> int:
     if port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535:
         return int(port)
     raise UsageError(f"{quote(text)}: {quote(port)} is no port, 1 to 65535")
-
-
-def endpoint_text(address: str, port: int) -> str:
-    """`10.0.0.1:80`, `[fd00::1]:80`."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -11,9 +11,9 @@ import msgspec
 from nodeport_rules.cli.destination import Destination
 from nodeport_rules.errors import UsageError, quote
 from nodeport_rules.model.endpoints import Endpoint
-from nodeport_rules.model.family import Family, family_of
+from nodeport_rules.model.family import Family, contains, family_of
 from nodeport_rules.model.node import FamilyState
-from nodeport_rules.model.reasons import Arrival, contains, is_pod_traffic, kind_of_address
+from nodeport_rules.model.reasons import Arrival, is_pod_traffic, kind_of_address
 from nodeport_rules.model.service_ports import ServicePort
 from nodeport_rules.model.settings import LocalTraffic, NodeSettings
 from nodeport_rules.ruleset.packet import Packet, is_loopback

@@ -44,8 +44,9 @@ def _root(
 ) -> None:
     """Kubernetes Services as the NAT rules of a Linux node.
 
-    Compiles Services and their endpoints into the iptables rules that kube-proxy would write, so
-    that they can be read, reviewed and tried before any node has them.
+    Compiles Services and their endpoints into the iptables or nftables rules that make a node treat
+    every packet as kube-proxy would, so that they can be read, questioned, compared and tried
+    before any node has them.
     """
 
 

@@ -6,7 +6,6 @@ and live rules compare as text.
 
 from __future__ import annotations
 
-import ipaddress
 from functools import cache
 
 import msgspec
@@ -223,7 +222,7 @@ def _firewall_chain(plan: ServicePlan, names: ChainNames, settings: NodeSettings
     port = plan.service_port
     name = names.firewall
     sources = list(port.source_ranges)
-    if settings.node_ip and any(_contains(cidr, settings.node_ip) for cidr in sources):
+    if settings.node_ip and port.allows_source(settings.node_ip):
         # Where the load-balancer IP is a local address, the node reaches it from that very address.
         length = settings.family.host_prefix_length
         sources += [f"{ip}/{length}" for ip in port.load_balancer_ips]
@@ -237,7 +236,3 @@ def _firewall_chain(plan: ServicePlan, names: ChainNames, settings: NodeSettings
         ' KUBE-PROXY-FIREWALL"'
     )
     return Chain(name, tuple(rules))
-
-
-def _contains(cidr: str, address: str) -> bool:
-    return ipaddress.ip_address(address) in ipaddress.ip_network(cidr)

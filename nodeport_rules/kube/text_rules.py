@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import msgspec
 
-MAX_LABEL = 63
 MAX_SUBDOMAIN = 253
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")

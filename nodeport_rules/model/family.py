@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from enum import StrEnum
 
 
@@ -36,3 +37,8 @@ def of_family(addresses: list[str] | tuple[str, ...] | None, family: Family) -> 
         return ()
     colon = family is Family.IPV6
     return tuple(address for address in addresses if (":" in address) is colon)
+
+
+def contains(cidr: str, address: str) -> bool:
+    """Whether the sound address is in the CIDR; never when they are of different families."""
+    return ipaddress.ip_address(address) in ipaddress.ip_network(cidr, strict=False)

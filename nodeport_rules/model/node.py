@@ -102,7 +102,6 @@ def node_settings(
         masquerade_all=options.masquerade_all,
         node_port_addresses=addresses,
         localhost_node_ports=_localhost_node_ports(options, family, node_ip),
-        allow_external_ips=options.allow_external_ips,
         conntrack_liberal=options.conntrack_liberal,
         nfacct=options.nfacct,
     )

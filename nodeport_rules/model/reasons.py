@@ -13,6 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from nodeport_rules.model.endpoints import Endpoint
+from nodeport_rules.model.family import contains
 from nodeport_rules.model.plan import (
     Place,
     ServicePlan,
@@ -179,11 +180,6 @@ def is_pod_traffic(detector: LocalDetector, arrival: Arrival) -> bool:
     return False
 
 
-def contains(cidr: str, address: str) -> bool:
-    """Whether the address is in the CIDR; never when they are of different families."""
-    return ipaddress.ip_address(address) in ipaddress.ip_network(cidr, strict=False)
-
-
 # ------------------------------------------------------------------------------ endpoints left out
 
 
@@ -250,11 +246,9 @@ def barriers(asked: Asked, settings: NodeSettings, arrival: Arrival) -> list[tup
 
 
 def _source_allowed(asked: Asked, settings: NodeSettings, arrival: Arrival) -> bool:
-    ranges = asked.port.source_ranges
-    if not ranges or any(contains(cidr, arrival.source) for cidr in ranges):
+    if asked.port.allows_source(arrival.source):
         return True
-    node_ip = settings.node_ip
-    node_allowed = bool(node_ip) and any(contains(cidr, node_ip) for cidr in ranges)
+    node_allowed = bool(settings.node_ip) and asked.port.allows_source(settings.node_ip)
     return node_allowed and arrival.source in asked.port.load_balancer_ips
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from nodeport_rules.kube.objects import Service
 from nodeport_rules.model.endpoints import SERVICE_PROXY_NAME_LABEL, ServicePortKey
-from nodeport_rules.model.family import Family, of_family
+from nodeport_rules.model.family import Family, contains, of_family
 
 DEFAULT_AFFINITY_SECONDS = 10800
 
@@ -53,6 +53,11 @@ class ServicePort(msgspec.Struct, frozen=True):
     @property
     def uses_local_endpoints(self) -> bool:
         return self.internal_policy_local or (self.external and self.external_policy_local)
+
+    def allows_source(self, address: str) -> bool:
+        """Whether `source_ranges` let the address reach the load-balancer IPs."""
+        ranges = self.source_ranges
+        return not ranges or any(contains(cidr, address) for cidr in ranges)
 
 
 def service_counts(service: Service) -> bool:

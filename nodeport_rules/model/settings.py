@@ -45,14 +45,10 @@ class NodeSettings(msgspec.Struct, frozen=True):
     """The local addresses that take node-port traffic; None: every local one."""
     localhost_node_ports: bool = True
     """Whether node ports answer on 127.0.0.0/8 (IPv4 only; needs route_localnet)."""
-    allow_external_ips: bool = True
     conntrack_liberal: bool = False
     """Whether nf_conntrack_tcp_be_liberal is 1: packets of state INVALID are then not dropped."""
     nfacct: bool = False
     """Whether kube-proxy's two nfacct counters exist in this node's kernel."""
-    service_cidrs: tuple[str, ...] = ()
-    """Where cluster IPs come from, as far as that is known for certain: nftables drops what goes
-    to an address in them that no Service has."""
 
     @property
     def masquerade_mark(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 
-from nodeport_rules.model.family import Family
 from nodeport_rules.model.plan import ServicePlan, Target
 from nodeport_rules.model.settings import NodeSettings
 from nodeport_rules.nftables.service_chains import policy_chain
@@ -71,8 +70,3 @@ class Dispatch:
 
 def _refusal(target: Target) -> str:
     return REJECT if target is Target.REJECT else DROP
-
-
-def loopback(family: Family) -> str:
-    """The addresses on which node ports never answer."""
-    return "127.0.0.0/8" if family is Family.IPV4 else "::1"

@@ -9,8 +9,6 @@ KUBE-SEP chain, which also remembers the client. Either way the element of the e
 
 from __future__ import annotations
 
-import ipaddress
-
 import msgspec
 
 from nodeport_rules.model.endpoints import Endpoint
@@ -216,7 +214,7 @@ def _firewall_chain(plan: ServicePlan, names: ChainNames, settings: NodeSettings
         return None
     word = family_word(settings)
     allowed = list(port.source_ranges)
-    if settings.node_ip and any(_contains(cidr, settings.node_ip) for cidr in allowed):
+    if settings.node_ip and port.allows_source(settings.node_ip):
         # Where the load-balancer IP is a local address, the node reaches it from that address.
         allowed.extend(port.load_balancer_ips)
     rules = [f"{word} saddr {_source(source)} return" for source in dict.fromkeys(allowed)]
@@ -226,7 +224,3 @@ def _firewall_chain(plan: ServicePlan, names: ChainNames, settings: NodeSettings
 def _source(cidr: str) -> str:
     """A source as nft prints it: a single address without its prefix length."""
     return cidr.removesuffix("/32" if "." in cidr else "/128")
-
-
-def _contains(cidr: str, address: str) -> bool:
-    return ipaddress.ip_address(address) in ipaddress.ip_network(cidr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from nodeport_rules.ruleset.canonical import address_or_network
 from nodeport_rules.ruleset.meaning import (
     Accept,
     ActUnknown,
@@ -122,16 +123,10 @@ def _way(field: Field) -> str:
 
 
 def _networks(networks: Sequence[str]) -> str:
-    shown = [_bare(network) for network in networks[:SHOWN_NETWORKS]]
+    shown = [address_or_network(network) for network in networks[:SHOWN_NETWORKS]]
     if len(networks) > SHOWN_NETWORKS:
         shown.append(f"{len(networks) - SHOWN_NETWORKS} more")
     return " or ".join(shown)
-
-
-def _bare(network: str) -> str:
-    """A network of one address as that address."""
-    address, _, length = network.partition("/")
-    return address if length == ("128" if ":" in address else "32") else network
 
 
 def _states(step: MatchState) -> str:

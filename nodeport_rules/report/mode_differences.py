@@ -12,13 +12,13 @@ difference to a packet.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from msgspec.structs import replace
 
 from nodeport_rules.model.endpoints import Endpoint
+from nodeport_rules.model.family import contains
 from nodeport_rules.model.plan import ServicePlan, Target
 from nodeport_rules.model.settings import LocalTraffic, NodeSettings
 from nodeport_rules.ruleset.meaning import State
@@ -108,12 +108,9 @@ class ModeFacts:
     def is_forbidden(self, packet: Packet) -> bool:
         """Whether the packet goes to a load balancer that its source may not reach."""
         plan = self.by_load_balancer_ip.get(key_of(packet))
-        if plan is None or not plan.service_port.source_ranges:
+        if plan is None or plan.service_port.allows_source(packet.source):
             return False
-        ranges = plan.service_port.source_ranges
-        if any(_contains(one, packet.source) for one in ranges):
-            return False
-        node_may = any(_contains(one, self.iptables.node_ip) for one in ranges)
+        node_may = plan.service_port.allows_source(self.iptables.node_ip)
         return not (node_may and packet.source in plan.service_port.load_balancer_ips)
 
     def is_marked(self, packet: Packet) -> bool:
@@ -134,7 +131,7 @@ class ModeFacts:
     def _is_pods(self, packet: Packet) -> bool:
         detector = self.iptables.local_detector
         if detector.kind is LocalTraffic.CIDR:
-            return _contains(detector.value, packet.source)
+            return contains(detector.value, packet.source)
         if detector.kind is LocalTraffic.INTERFACE:
             name = detector.value.removesuffix("+")
             whole = name == detector.value
@@ -158,10 +155,6 @@ class ModeFacts:
 def key_of(packet: Packet) -> Key:
     """Where the packet goes, as the facts are looked up."""
     return packet.destination, packet.protocol, packet.port
-
-
-def _contains(cidr: str, address: str) -> bool:
-    return ipaddress.ip_address(address) in ipaddress.ip_network(cidr)
 
 
 def _has(outcomes: Outcomes, ending: Ending) -> bool:
@@ -277,7 +270,7 @@ def _unallocated(packet: Packet, facts: ModeFacts, outcomes: Outcomes) -> Outcom
         return outcomes
     if key_of(packet) in facts.by_external_address or packet.state is not State.NEW:
         return outcomes
-    inside = any(_contains(cidr, packet.destination) for cidr in facts.service_cidrs)
+    inside = any(contains(cidr, packet.destination) for cidr in facts.service_cidrs)
     passed = inside and _only(outcomes, Ending.PASSED)
     return _becomes(packet, Ending.DROPPED) if passed else outcomes
 

@@ -53,6 +53,17 @@ def _is_length_or_netmask(mask: str) -> bool:
     return host_bits & (host_bits + 1) == 0
 
 
+def single_address(network: str) -> str | None:
+    """The address that the canonical network consists of; None when it has several."""
+    address, _, length = network.partition("/")
+    return address if length in ("", "128" if ":" in address else "32") else None
+
+
+def address_or_network(network: str) -> str:
+    """A canonical network as rules name it: one of a single address as that address."""
+    return single_address(network) or network
+
+
 def networks_between(first: str, last: str) -> tuple[str, ...] | None:
     """The CIDRs that hold exactly the addresses from `first` to `last`; None when they are none."""
     try:

@@ -4,7 +4,7 @@ Two packets of one class meet the same matches in all of the rules given, so tha
 class stands for all. Destinations: every address that a rule, set or map names, one of each network
 that it names, the node's own, and one that nobody names. Ports: for each destination those that
 occur together with it (and, for the node's own addresses, those of rules for local addresses), and
-one that nobody names. Sources are found on the way, see `mentioned_sources`.
+one that nobody names. Sources are found on the way, see `sources_of`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from nodeport_rules.ruleset.canonical import address_or_network
 from nodeport_rules.ruleset.meaning import (
     AnyStep,
     Choose,
@@ -51,8 +52,6 @@ class Mentions(msgspec.Struct):
     ports_of_any: set[Port] = msgspec.field(default_factory=set)
     networks: set[str] = msgspec.field(default_factory=set)
     """Destination networks; and addresses as networks of one."""
-    sources: set[str] = msgspec.field(default_factory=set)
-    """Source networks of dispatch chains, which concern every packet."""
     interfaces: set[tuple[str, bool]] = msgspec.field(default_factory=set)
     """(name, whether it is a prefix)."""
     marks: set[int] = msgspec.field(default_factory=set)
@@ -159,7 +158,7 @@ def _destinations(steps: tuple[AnyStep, ...], table: TableMeaning, context: str)
             if step.negate:
                 # What is left out is a class of its own, where ports do not matter.
                 continue
-            named.extend(_bare(network) for network in step.networks)
+            named.extend(address_or_network(network) for network in step.networks)
         elif isinstance(step, MatchSet) and step.fields == (Field.DESTINATION,):
             if not step.negate:
                 named.extend(key[0] for key in table.sets.get(step.set_name, ()))
@@ -172,11 +171,6 @@ def _destinations(steps: tuple[AnyStep, ...], table: TableMeaning, context: str)
         yield context
     else:
         yield LOCAL if local else ANY
-
-
-def _bare(network: str) -> str:
-    address, _, length = network.partition("/")
-    return address if length in ("", "128" if ":" in address else "32") else network
 
 
 class Sources(msgspec.Struct, frozen=True):
@@ -205,7 +199,7 @@ def sources_of(rules: RulesMeaning) -> Sources:
             place = (table.name, chain.name)
             steps = [step for rule in chain.rules for step in rule.steps]
             named = {
-                _bare(network)
+                address_or_network(network)
                 for step in steps
                 if isinstance(step, MatchAddress) and step.field is Field.SOURCE
                 for network in step.networks
@@ -253,7 +247,7 @@ class Universe:
     """
 
     def __init__(self, rules: Iterable[RulesMeaning], more: Iterable[str]) -> None:
-        mentioned = {_bare(network) for one in rules for network in _all_networks(one)}
+        mentioned = {address_or_network(network) for one in rules for network in _all_networks(one)}
         mentioned.update(more)
         self.singles = {one for one in mentioned if "/" not in one}
         self._networks = sorted(

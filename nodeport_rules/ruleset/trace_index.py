@@ -13,6 +13,7 @@ from enum import Enum
 
 import msgspec
 
+from nodeport_rules.ruleset.canonical import single_address
 from nodeport_rules.ruleset.meaning import (
     ActUnknown,
     AnyStep,
@@ -31,7 +32,6 @@ from nodeport_rules.ruleset.packet import Host
 from nodeport_rules.ruleset.trace_match import Matcher, PacketState, matcher_of
 
 _SHORT = 16
-_HOST_SUFFIXES = ("/32", "/128")
 
 
 class StepKind(Enum):
@@ -128,11 +128,7 @@ def _single_address(step: MatchAddress) -> str | None:
     """The one address that the step matches; None when it matches more or others."""
     if step.negate or len(step.networks) != 1:
         return None
-    network = step.networks[0]
-    if network.endswith(_HOST_SUFFIXES):
-        address, _, length = network.partition("/")
-        return address if length == ("128" if ":" in address else "32") else None
-    return None if "/" in network else network
+    return single_address(step.networks[0])
 
 
 def hooks_by_point(

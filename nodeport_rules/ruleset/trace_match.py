@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import msgspec
 
+from nodeport_rules.ruleset.canonical import single_address
 from nodeport_rules.ruleset.meaning import (
     AnyStep,
     Field,
@@ -88,8 +89,8 @@ def _positive(step: AnyStep, table: TableMeaning, host: Host) -> Matcher:
 
 
 def _address_matcher(field: Field, networks: tuple[str, ...]) -> Matcher:
-    singles = frozenset(_single(network) for network in networks) - {""}
-    wider = tuple(network for network in networks if not _single(network))
+    singles = frozenset(filter(None, map(single_address, networks)))
+    wider = tuple(network for network in networks if single_address(network) is None)
     if field is Field.SOURCE:
         return lambda packet: packet.source in singles or _within(wider, packet.source)
     return lambda packet: packet.destination in singles or _within(wider, packet.destination)
@@ -97,12 +98,6 @@ def _address_matcher(field: Field, networks: tuple[str, ...]) -> Matcher:
 
 def _within(networks: tuple[str, ...], address: str) -> bool:
     return any(_contains(network, address) for network in networks)
-
-
-def _single(network: str) -> str:
-    """The address that the network consists of; empty when it has several."""
-    address, _, length = network.partition("/")
-    return address if length in ("", "128" if ":" in address else "32") else ""
 
 
 def _in_set(step: MatchSet, packet: PacketState, table: TableMeaning) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from nodeport_rules.ruleset.canonical import address_or_network
 from nodeport_rules.ruleset.meaning import Field, Lookup, MatchAddress, MatchSet, TableMeaning
 from nodeport_rules.ruleset.packet import Host, Outcome
 from nodeport_rules.ruleset.trace_walk import Walk
@@ -72,7 +73,7 @@ def _destinations(table: TableMeaning) -> Iterator[str]:
         for rule in chain.rules:
             for step in rule.steps:
                 if isinstance(step, MatchAddress) and step.field is Field.DESTINATION:
-                    yield from (_bare(network) for network in step.networks)
+                    yield from (address_or_network(network) for network in step.networks)
                 elif isinstance(step, MatchSet) and Field.DESTINATION in step.fields:
                     place = step.fields.index(Field.DESTINATION)
                     yield from (key[place] for key in table.sets.get(step.set_name, ()))
@@ -80,8 +81,3 @@ def _destinations(table: TableMeaning) -> Iterator[str]:
                 elif isinstance(step, Lookup) and Field.DESTINATION in step.fields:
                     place = step.fields.index(Field.DESTINATION)
                     yield from (key[place] for key in table.maps.get(step.map_name, {}))
-
-
-def _bare(network: str) -> str:
-    address, _, length = network.partition("/")
-    return address if length in ("", "128" if ":" in address else "32") else network
